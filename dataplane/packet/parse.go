@@ -1,0 +1,167 @@
+package packet
+
+import (
+	"encoding/binary"
+
+	"lvsnat/checksum"
+)
+
+// Status says how far Parse came: OK, or the first thing that stopped it.
+type Status uint8
+
+// What Parse can say of a frame. Every status but OK ends the frame's way
+// through the director.
+const (
+	OK                 Status = iota
+	NotIPv4                   // another EtherType, or an 802.3 length
+	Short                     // the frame ends inside a header
+	BadVersion                // not 4
+	BadHeaderLength           // IPv4 header below 20 bytes
+	BadTotalLength            // below the header's length, or past the frame's end
+	BadHeaderChecksum         // of the IPv4 header
+	BadAddress                // a source that no host may have: 0/8, 127/8, multicast, broadcast
+	Fragment                  // a piece of a datagram; has no ports of its own but in the first
+	BadTransportLength        // the transport header ends past the datagram, or its own length is impossible
+	UnknownProtocol           // neither TCP, UDP nor ICMP
+	BadICMPChecksum           // of an ICMP message (RFC 5508 REQ-3)
+)
+
+// A Packet is a parsed frame: where its headers are and the fields the
+// director decides by. It holds offsets and copies of numbers, not slices, so
+// it stays valid for any copy of the frame. For ICMP both ports are zero, and
+// the flags are for all but TCP.
+type Packet struct {
+	Source          uint32
+	Destination     uint32
+	SourcePort      uint16
+	DestinationPort uint16
+	Protocol        uint8
+	TCPFlags        uint8
+	TTL             uint8
+	VLAN            bool   // at least one tag stands before the IP header
+	NetworkOffset   uint16 // of the IPv4 header, from the frame's start
+	TransportOffset uint16 // of the TCP, UDP or ICMP header
+	End             uint32 // of the datagram; what follows is padding of the link
+}
+
+// Len is the datagram's length in bytes, as IPVS counts traffic.
+func (p *Packet) Len() int { return int(p.End) - int(p.NetworkOffset) }
+
+// IPv4 is the view of the packet's IP header in data, the frame it was parsed
+// from or a copy that holds the headers.
+func (p *Packet) IPv4(data []byte) IPv4 { return IPv4(data[p.NetworkOffset:]) }
+
+// TCP is the view of the packet's TCP header in data.
+func (p *Packet) TCP(data []byte) TCP { return TCP(data[p.TransportOffset:]) }
+
+// UDP is the view of the packet's UDP header in data.
+func (p *Packet) UDP(data []byte) UDP { return UDP(data[p.TransportOffset:]) }
+
+// ICMP is the view of the packet's ICMP header in data.
+func (p *Packet) ICMP(data []byte) ICMP { return ICMP(data[p.TransportOffset:]) }
+
+// Parse fills p from a frame, from the outermost header inwards, and stops at
+// the first thing that is wrong. On any status but OK the fields of headers
+// that were not reached are of no meaning.
+//
+// A TCP or UDP checksum is not looked at: it belongs to the ends, and an
+// incremental update carries a wrong one on as wrong (RFC 5508 REQ-3c says the
+// same of embedded ones).
+func (p *Packet) Parse(frame []byte) Status {
+	if len(frame) < EthernetLen {
+		return Short
+	}
+	etherType := Ethernet(frame).Type()
+	offset := EthernetLen
+	for etherType == TypeVLAN || etherType == TypeSVLAN {
+		if len(frame) < offset+VLANTagLen {
+			return Short
+		}
+		etherType = binary.BigEndian.Uint16(frame[offset+2 : offset+4])
+		offset += VLANTagLen
+		if offset > EthernetLen+2*VLANTagLen {
+			return NotIPv4 // more than QinQ has
+		}
+	}
+	if etherType != TypeIPv4 {
+		return NotIPv4
+	}
+	p.VLAN = offset != EthernetLen
+	p.NetworkOffset = uint16(offset)
+	return p.parseIPv4(frame[offset:])
+}
+
+func (p *Packet) parseIPv4(b []byte) Status {
+	if len(b) < IPv4Len {
+		return Short
+	}
+	ip := IPv4(b)
+	if ip.Version() != 4 {
+		return BadVersion
+	}
+	headerLen, totalLen := ip.HeaderLen(), ip.TotalLen()
+	if headerLen < IPv4Len {
+		return BadHeaderLength
+	}
+	if totalLen < headerLen || totalLen > len(b) {
+		return BadTotalLength
+	}
+	if checksum.Sum(b[:headerLen], 0) != 0xffff {
+		return BadHeaderChecksum
+	}
+	p.Source, p.Destination = ip.Source(), ip.Destination()
+	if !validSource(p.Source) {
+		return BadAddress
+	}
+	p.Protocol, p.TTL = ip.Protocol(), ip.TTL()
+	p.TransportOffset = p.NetworkOffset + uint16(headerLen)
+	p.End = uint32(p.NetworkOffset) + uint32(totalLen)
+	if ip.MoreFragments() || ip.FragmentOffset() != 0 {
+		return Fragment
+	}
+	return p.parseTransport(b[headerLen:totalLen])
+}
+
+// validSource reports whether a host may send from addr (RFC 1812 section
+// 5.3.7). Like the kernel (ip_route_input_slow in net/ipv4/route.c) it takes
+// 240/4, which networks use that ran out of private addresses.
+func validSource(addr uint32) bool {
+	top := addr >> 24
+	return top != 0 && top != 127 && top>>4 != 0xe && addr != 0xffff_ffff
+}
+
+func (p *Packet) parseTransport(b []byte) Status {
+	p.TCPFlags = 0
+	switch p.Protocol {
+	case TCPProtocol:
+		if len(b) < TCPLen {
+			return BadTransportLength
+		}
+		tcp := TCP(b)
+		if n := tcp.HeaderLen(); n < TCPLen || n > len(b) {
+			return BadTransportLength
+		}
+		p.SourcePort, p.DestinationPort = tcp.SourcePort(), tcp.DestinationPort()
+		p.TCPFlags = tcp.Flags()
+	case UDPProtocol:
+		if len(b) < UDPLen {
+			return BadTransportLength
+		}
+		udp := UDP(b)
+		if n := udp.Length(); n < UDPLen || n > len(b) {
+			return BadTransportLength
+		}
+		p.SourcePort, p.DestinationPort = udp.SourcePort(), udp.DestinationPort()
+	case ICMPProtocol:
+		if len(b) < ICMPLen {
+			return BadTransportLength
+		}
+		if checksum.Sum(b, 0) != 0xffff {
+			return BadICMPChecksum
+		}
+		p.SourcePort, p.DestinationPort = 0, 0
+	default:
+		return UnknownProtocol
+	}
+	return OK
+}
