@@ -1,0 +1,332 @@
+package scheduler
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A Set holds all services and realservers of a director. It is ready to use
+// once Random is set. All methods may be called concurrently.
+type Set struct {
+	// Random feeds the algorithms that choose at random: a uniform number. It
+	// may be called concurrently.
+	Random func() uint32
+
+	mu        sync.Mutex
+	freeDests []uint32 // guarded by mu; IDs given back by Reclaim
+	current   atomic.Pointer[Snapshot]
+}
+
+// A Snapshot is the set at one moment: immutable but for what a Service and a
+// Realserver change themselves.
+type Snapshot struct {
+	services map[Key]*Service
+	ordered  []*Service          // as in the wanted state
+	virtual  map[uint32]struct{} // addresses of services
+	dests    []*Realserver       // by ID; nil where no server has the ID
+	origins  map[Key]*Realserver // a server by its own address, port and protocol
+	anyPort  bool                // a service or a realserver has port 0
+}
+
+var empty = &Snapshot{}
+
+// Snapshot returns the state that was applied last. It never returns nil.
+func (s *Set) Snapshot() *Snapshot {
+	if snap := s.current.Load(); snap != nil {
+		return snap
+	}
+	return empty
+}
+
+// Service returns the service of exactly that key, or nil.
+func (s *Snapshot) Service(key Key) *Service { return s.services[key] }
+
+// ServiceFor returns the service that serves a packet to that key: its own, or
+// else the one for all ports of the address (ip_vs_service_find in
+// ip_vs_ctl.c), or nil.
+func (s *Snapshot) ServiceFor(key Key) *Service {
+	service := s.services[key]
+	if service == nil && s.anyPort {
+		key.Port = 0
+		service = s.services[key]
+	}
+	return service
+}
+
+// Services lists the services in the order of the wanted state. The slice is
+// shared: read only.
+func (s *Snapshot) Services() []*Service { return s.ordered }
+
+// Virtual reports whether addr is a VIP.
+func (s *Snapshot) Virtual(addr uint32) bool {
+	_, ok := s.virtual[addr]
+	return ok
+}
+
+// Dest returns the realserver of that ID, or nil. Servers that were removed
+// are found as long as connections hold them.
+func (s *Snapshot) Dest(id uint32) *Realserver {
+	if id < uint32(len(s.dests)) {
+		return s.dests[id]
+	}
+	return nil
+}
+
+// Dests lists all realservers by ID, removed ones included; an unused ID's
+// place is nil. The slice is shared: read only.
+func (s *Snapshot) Dests() []*Realserver { return s.dests }
+
+// Origin returns the realserver that sends from that address, port and
+// protocol, or nil. It tells a service's reply from other traffic.
+func (s *Snapshot) Origin(key Key) *Realserver {
+	rs := s.origins[key]
+	if rs == nil && s.anyPort {
+		key.Port = 0
+		rs = s.origins[key]
+	}
+	return rs
+}
+
+// Apply makes the set hold exactly the wanted services. Nothing changes when
+// it returns an error.
+//
+// What is in both states stays the same object, so its connections, counts and
+// a scheduler's memory go on. A realserver that is no longer wanted keeps its
+// connections until they end.
+func (s *Set) Apply(wanted []ServiceSpec) error {
+	schedulers, err := s.check(wanted)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.Snapshot()
+	next := &Snapshot{
+		services: make(map[Key]*Service, len(wanted)),
+		dests:    slices.Clone(old.dests),
+	}
+	known := old.identities()
+	for i, spec := range wanted {
+		key := keyOf(spec)
+		service := old.services[key]
+		if service == nil {
+			service = &Service{Key: key}
+		}
+		s.update(service, spec, schedulers[i], known, next)
+		next.services[key] = service
+		next.ordered = append(next.ordered, service)
+	}
+	for _, service := range old.ordered {
+		if next.services[service.Key] == nil {
+			service.retire(nil)
+		}
+	}
+	next.index()
+	s.current.Store(next)
+	return nil
+}
+
+// update brings a service to its wanted state and enters its servers into
+// next. A removed server that is wanted again comes back with its connections.
+func (s *Set) update(service *Service, spec ServiceSpec, fresh Scheduler, known map[identity]*Realserver, next *Snapshot) {
+	changed := false
+	servers := make([]*Realserver, 0, len(spec.Realservers))
+	for _, want := range slices.Backward(spec.Realservers) {
+		addr, port := hostOrder(want.Address.Addr()), want.Address.Port()
+		rs := known[identity{service.Key, addr, port}]
+		if rs == nil {
+			rs = &Realserver{ID: s.takeDest(next), Addr: addr, Port: port, Service: service.Key}
+			next.dests[rs.ID] = rs
+		}
+		changed = rs.set(want) || changed
+		servers = append(servers, rs)
+	}
+	service.retire(servers)
+	service.mu.Lock()
+	defer service.mu.Unlock()
+	if service.schedulerName != spec.Scheduler || service.flags != spec.Flags {
+		service.scheduler, service.schedulerName, service.flags = fresh, spec.Scheduler, spec.Flags
+		changed = true
+	}
+	service.onePacket.Store(spec.OnePacket)
+	service.setPersistence(spec.Persistence, cmp.Or(spec.Netmask, 0xffff_ffff))
+	changed = changed || !slices.Equal(service.servers, servers)
+	service.servers = servers
+	if u, ok := service.scheduler.(Updater); ok && changed {
+		u.Update(servers)
+	}
+}
+
+// takeDest returns an unused ID and makes room for it in next.
+func (s *Set) takeDest(next *Snapshot) uint32 {
+	if n := len(s.freeDests); n > 0 {
+		id := s.freeDests[n-1]
+		s.freeDests = s.freeDests[:n-1]
+		return id
+	}
+	next.dests = append(next.dests, nil)
+	return uint32(len(next.dests) - 1)
+}
+
+// Finished reports whether a removed realserver has no connection left.
+func (s *Snapshot) Finished() bool {
+	return slices.ContainsFunc(s.dests, finished)
+}
+
+func finished(rs *Realserver) bool {
+	return rs != nil && rs.Removed() && rs.Active()+rs.Inactive() == 0
+}
+
+// Reclaim gives back the IDs of removed realservers that have no connection
+// left, for which forget returns true. The caller makes sure that no worker
+// still opens a connection to a server it picked before the removal.
+func (s *Set) Reclaim(forget func(*Realserver) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.Snapshot()
+	next := &Snapshot{services: old.services, ordered: old.ordered, dests: slices.Clone(old.dests)}
+	for id, rs := range next.dests {
+		if finished(rs) && forget(rs) {
+			next.dests[id] = nil
+			s.freeDests = append(s.freeDests, uint32(id))
+		}
+	}
+	next.index()
+	s.current.Store(next)
+}
+
+// index enters what the packet path looks up: the addresses of services, those
+// with nothing but old connections included, and the realservers' own ends.
+func (s *Snapshot) index() {
+	s.virtual = make(map[uint32]struct{})
+	s.origins = make(map[Key]*Realserver)
+	s.anyPort = false
+	for _, service := range s.ordered {
+		s.virtual[service.Addr] = struct{}{}
+		s.anyPort = s.anyPort || service.Port == 0
+	}
+	for _, rs := range s.dests {
+		if rs != nil {
+			s.virtual[rs.Service.Addr] = struct{}{}
+			s.origins[Key{rs.Addr, rs.Port, rs.Service.Protocol}] = rs
+		}
+	}
+}
+
+// identity is what makes two realservers of two states the same one.
+type identity struct {
+	service Key
+	addr    uint32
+	port    uint16
+}
+
+func (s *Snapshot) identities() map[identity]*Realserver {
+	known := make(map[identity]*Realserver, len(s.dests))
+	for _, rs := range s.dests {
+		if rs != nil {
+			known[identity{rs.Service, rs.Addr, rs.Port}] = rs
+		}
+	}
+	return known
+}
+
+// check refuses a wanted state that cannot be, and makes the schedulers.
+func (s *Set) check(wanted []ServiceSpec) ([]Scheduler, error) {
+	schedulers := make([]Scheduler, len(wanted))
+	seen := make(map[Key]bool, len(wanted))
+	for i, spec := range wanted {
+		if err := checkService(spec); err != nil {
+			return nil, fmt.Errorf("service %v: %w", spec.Address, err)
+		}
+		if seen[keyOf(spec)] {
+			return nil, fmt.Errorf("service %v: listed twice", spec.Address)
+		}
+		seen[keyOf(spec)] = true
+		var err error
+		if schedulers[i], err = New(spec.Scheduler, Options{spec.Flags, s.Random}); err != nil {
+			return nil, fmt.Errorf("service %v: %w", spec.Address, err)
+		}
+	}
+	return schedulers, checkOnePacket(wanted)
+}
+
+func checkService(spec ServiceSpec) error {
+	switch {
+	case !spec.Address.Addr().Is4():
+		return errors.New("not an IPv4 address")
+	case spec.Persistence < 0:
+		return fmt.Errorf("persistence %v is below 0", spec.Persistence)
+	case spec.Address.Port() == 0 && spec.Persistence == 0:
+		return errors.New("a service for all ports must be persistent, or the connections of one client would scatter")
+	case spec.OnePacket && spec.Protocol == protocolTCP:
+		return errors.New("one-packet scheduling is for UDP: a TCP connection has more than one packet")
+	case spec.OnePacket && spec.Address.Port() == 0:
+		return errors.New("one-packet scheduling needs a port: a reply's port tells which service it belongs to")
+	}
+	servers := make(map[netip.AddrPort]bool, len(spec.Realservers))
+	for _, rs := range spec.Realservers {
+		if err := checkRealserver(rs); err != nil {
+			return fmt.Errorf("realserver %v: %w", rs.Address, err)
+		}
+		if rs.Address.Port() == 0 && spec.Address.Port() != 0 {
+			return fmt.Errorf("realserver %v: port 0 is for services with port 0", rs.Address)
+		}
+		if servers[rs.Address] {
+			return fmt.Errorf("realserver %v: listed twice", rs.Address)
+		}
+		servers[rs.Address] = true
+	}
+	return nil
+}
+
+func checkRealserver(rs RealserverSpec) error {
+	switch {
+	case !rs.Address.Addr().Is4():
+		return errors.New("not an IPv4 address")
+	case rs.Weight < 0 || rs.Weight > 65535:
+		return fmt.Errorf("weight %d is not between 0 and 65535", rs.Weight)
+	case rs.Upper < 0 || rs.Lower < 0 || rs.Upper != 0 && rs.Lower > rs.Upper:
+		return fmt.Errorf("thresholds %d and %d: the lower must not be above the upper", rs.Upper, rs.Lower)
+	}
+	return nil
+}
+
+// checkOnePacket makes sure that a realserver's port tells the service of each
+// reply where no connection does.
+func checkOnePacket(wanted []ServiceSpec) error {
+	type origin struct {
+		protocol uint8
+		addr     netip.AddrPort
+	}
+	owners := make(map[origin]ServiceSpec)
+	for _, spec := range wanted {
+		for _, rs := range spec.Realservers {
+			key := origin{spec.Protocol, rs.Address}
+			other, shared := owners[key]
+			if shared && (spec.OnePacket || other.OnePacket) {
+				return fmt.Errorf("realserver %v is in the services %v and %v, one of which is scheduled by packet: its replies could not be told apart",
+					rs.Address, other.Address, spec.Address)
+			}
+			owners[key] = spec
+		}
+	}
+	return nil
+}
+
+func keyOf(spec ServiceSpec) Key {
+	return Key{hostOrder(spec.Address.Addr()), spec.Address.Port(), spec.Protocol}
+}
+
+// protocolTCP is TCP's IANA number.
+const protocolTCP = 6
+
+func hostOrder(addr netip.Addr) uint32 {
+	b := addr.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
