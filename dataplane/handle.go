@@ -1,0 +1,171 @@
+package dataplane
+
+import (
+	"lvsnat/conntrack"
+	"lvsnat/dataplane/packet"
+	"lvsnat/scheduler"
+)
+
+// handle decides one frame's fate. The direction is what most frames of the
+// port have; its hash has been computed.
+func (w *worker) handle(f *packet.Frame, s *staged, port int, direction conntrack.Direction) Verdict {
+	if s.status != packet.OK {
+		return verdictOfStatus[s.status]
+	}
+	p := &s.packet
+	if p.Protocol == packet.ICMPProtocol {
+		return w.icmp(f, p, port)
+	}
+	e := w.find(s.hash, p, direction)
+	if e == nil {
+		return w.miss(f, p, port, direction)
+	}
+	if direction == conntrack.Request && reopens(e, p) {
+		w.table.Remove(e)
+		return w.open(f, p, port)
+	}
+	return w.forward(f, p, port, e, direction)
+}
+
+// find looks a packet's connection up, taking its client for the source of a
+// request or the destination of a reply.
+func (w *worker) find(h conntrack.Hash, p *packet.Packet, direction conntrack.Direction) *conntrack.Entry {
+	if direction == conntrack.Request {
+		return w.table.FindRequest(h, p.Source, p.SourcePort, p.Destination, p.DestinationPort, p.Protocol)
+	}
+	return w.table.FindReply(h, p.Destination, p.DestinationPort, p.Source, p.SourcePort, p.Protocol)
+}
+
+// reopens reports whether a client uses the addresses and ports of a finished
+// connection for a new one, which may go to another realserver
+// (conn_reuse_mode 1, is_new_conn_expected in ip_vs_core.c).
+func reopens(e *conntrack.Entry, p *packet.Packet) bool {
+	return p.Protocol == packet.TCPProtocol && p.TCPFlags&packet.SYN != 0 &&
+		(e.State == conntrack.TimeWait || e.State == conntrack.Close)
+}
+
+// miss goes on with a packet that belongs to no connection when its direction
+// is taken from the port it came by. With one NIC, or a client behind the
+// realservers' NIC, it may be of the other direction; and after a change of
+// services another worker may own it.
+func (w *worker) miss(f *packet.Frame, p *packet.Packet, port int, tried conntrack.Direction) Verdict {
+	direction, client, clientPort := conntrack.Reply, p.Destination, p.DestinationPort
+	if w.snapshot.Virtual(p.Destination) {
+		direction, client, clientPort = conntrack.Request, p.Source, p.SourcePort
+	} else if w.origin(p) == nil || w.network.isLocal(p.Destination) {
+		return NotForUs
+	}
+	if owner := packet.Owner(client, clientPort, w.place, w.count); owner != w.id {
+		return w.handOver(f, port, owner)
+	}
+	if direction != tried {
+		h := w.table.Hash(client, clientPort, p.Protocol)
+		if e := w.find(h, p, direction); e != nil {
+			return w.forward(f, p, port, e, direction)
+		}
+	}
+	if direction == conntrack.Request {
+		return w.open(f, p, port)
+	}
+	return w.replyAlone(f, p, port)
+}
+
+// origin is the realserver whose service port sent p, or nil.
+func (w *worker) origin(p *packet.Packet) *scheduler.Realserver {
+	return w.snapshot.Origin(scheduler.Key{Addr: p.Source, Port: p.SourcePort, Protocol: p.Protocol})
+}
+
+// What the dataplane notes in an Entry's Mark.
+const (
+	boundByTemplate = 1 << iota // persistence counts the connection
+	assured                     // and was told that it was established
+)
+
+// assure tells persistence of a connection that was established, or for UDP
+// answered (ip_vs_control_assure_ct in ip_vs_conn.c).
+func (w *worker) assure(e *conntrack.Entry, direction conntrack.Direction) {
+	if e.State != conntrack.Established && !(e.State == conntrack.UDP && direction == conntrack.Reply) {
+		return
+	}
+	e.Mark |= assured
+	if service := w.snapshot.Service(w.snapshot.Dest(e.Dest).Service); service != nil {
+		service.Assure(e.ClientAddr, e.Dest)
+	}
+}
+
+// forward sends a packet of a connection on its way.
+func (w *worker) forward(f *packet.Frame, p *packet.Packet, port int, e *conntrack.Entry, direction conntrack.Direction) Verdict {
+	if p.TTL <= 1 {
+		return w.timeExceeded(f, p, port)
+	}
+	if change := w.table.Observe(e, direction, p.TCPFlags, w.ticks); change != 0 {
+		w.recount(e, change)
+	}
+	if e.Mark == boundByTemplate {
+		w.assure(e, direction)
+	}
+	return w.transmit(f, p, e, direction)
+}
+
+// transmit counts a packet of a connection and puts it on its way.
+func (w *worker) transmit(f *packet.Frame, p *packet.Packet, e *conntrack.Entry, direction conntrack.Direction) Verdict {
+	w.tally(e, p, direction)
+	hop, verdict := w.hopOf(e, direction)
+	if hop == nil {
+		return verdict
+	}
+	if hop.state != resolved {
+		return w.await(hop, f, p, e, direction)
+	}
+	out := w.ports[hop.Port].Sender.Reserve(*f)
+	if out == nil {
+		return TransmitFull
+	}
+	rewrite(out, p, f.Offload.PartialChecksum(), e, direction)
+	packet.Ethernet(out).SetAddresses(hop.mac, w.network.links[hop.Port].MAC)
+	w.ports[hop.Port].Sender.Commit()
+	return forwarded(direction)
+}
+
+func forwarded(direction conntrack.Direction) Verdict {
+	if direction == conntrack.Request {
+		return ForwardedRequest
+	}
+	return ForwardedReply
+}
+
+// tally counts a packet of a connection for its realserver, as ip_vs_in_stats
+// and ip_vs_out_stats do: before it is known whether it can be sent.
+func (w *worker) tally(e *conntrack.Entry, p *packet.Packet, direction conntrack.Direction) {
+	t := &w.traffic[e.Dest]
+	if direction == conntrack.Request {
+		t.RequestPkts++
+		t.RequestBytes += uint64(p.Len())
+		return
+	}
+	t.ReplyPkts++
+	t.ReplyBytes += uint64(p.Len())
+}
+
+// recount moves a connection between its realserver's active and inactive ones.
+func (w *worker) recount(e *conntrack.Entry, change int) {
+	rs := w.snapshot.Dest(e.Dest)
+	if change > 0 {
+		rs.Activated()
+	} else {
+		rs.Deactivated()
+	}
+}
+
+// connectionRemoved takes a connection that leaves the table out of its
+// realserver's counts.
+func (w *worker) connectionRemoved(e *conntrack.Entry) {
+	rs := w.snapshot.Dest(e.Dest)
+	rs.Closed(e.Active())
+	if e.Mark&boundByTemplate == 0 {
+		return
+	}
+	if service := w.snapshot.Service(rs.Service); service != nil {
+		service.Closed(e.ClientAddr, e.Dest, w.now)
+	}
+}

@@ -1,0 +1,166 @@
+package dataplane
+
+import (
+	"time"
+
+	"lvsnat/conntrack"
+	"lvsnat/dataplane/packet"
+)
+
+const (
+	// maxHops bounds a worker's memory of neighbours. When it is reached all
+	// are forgotten and learned anew from the resolver, which knows them.
+	maxHops = 1 << 16
+
+	// askAgain is how often a neighbour in use is reported to the resolver.
+	askAgain = int64(5 * time.Second)
+
+	// askSoon is how often an unknown or failed one is.
+	askSoon = int64(time.Second)
+)
+
+// A hop is a neighbour as a worker sends to it.
+type hop struct {
+	Neighbour
+	state   hopState
+	mac     packet.MAC
+	nextAsk int64 // ns
+	waiting int   // frames in pending
+}
+
+type hopState uint8
+
+const (
+	unresolved hopState = iota
+	resolved
+	failed
+)
+
+// hops are the neighbours a worker has sent to. A connection and a realserver
+// remember their hop's index together with the epoch; an index of another
+// epoch means nothing.
+type hops struct {
+	resolver Resolver
+	epoch    uint32
+	list     []hop
+	index    map[Neighbour]uint32
+	dests    []destHop // by realserver ID
+}
+
+type destHop struct {
+	hop   uint32
+	epoch uint32
+}
+
+func newHops(resolver Resolver) hops {
+	return hops{resolver: resolver, index: make(map[Neighbour]uint32)}
+}
+
+// newEpoch makes every connection look its next hop up again: a link, an
+// address or a route has changed.
+func (h *hops) newEpoch() {
+	h.epoch++
+}
+
+// hopOf returns the next hop of a connection's packets in one direction. When
+// there is none the verdict says why.
+func (w *worker) hopOf(e *conntrack.Entry, direction conntrack.Direction) (*hop, Verdict) {
+	if direction == conntrack.Request {
+		return w.requestHop(e)
+	}
+	if e.HopEpoch != w.hops.epoch {
+		i, ok := w.route(e.ClientAddr)
+		if !ok {
+			return nil, NoRoute
+		}
+		e.Hop, e.HopEpoch = i, w.hops.epoch
+	}
+	return w.use(e.Hop)
+}
+
+// requestHop remembers the next hop by realserver: there are few of them.
+func (w *worker) requestHop(e *conntrack.Entry) (*hop, Verdict) {
+	if n := int(e.Dest) + 1; n > len(w.hops.dests) {
+		w.hops.dests = append(w.hops.dests, make([]destHop, n-len(w.hops.dests))...)
+	}
+	d := &w.hops.dests[e.Dest]
+	if d.epoch != w.hops.epoch {
+		i, ok := w.route(e.RealAddr)
+		if !ok {
+			return nil, NoRoute
+		}
+		d.hop, d.epoch = i, w.hops.epoch
+	}
+	return w.use(d.hop)
+}
+
+// use returns a hop and keeps the resolver's interest in it alive.
+func (w *worker) use(i uint32) (*hop, Verdict) {
+	h := &w.hops.list[i]
+	if w.now >= h.nextAsk {
+		h.nextAsk = w.now + askSoon
+		if h.state == resolved {
+			h.nextAsk = w.now + askAgain
+		}
+		w.hops.resolver.Resolve(h.Neighbour)
+	}
+	if h.state == failed {
+		return nil, NeighbourFailed
+	}
+	return h, ForwardedRequest
+}
+
+// route looks a destination up and returns the index of its next hop.
+func (w *worker) route(addr uint32) (uint32, bool) {
+	r, ok := w.network.lookup(addr)
+	if !ok || r.Port >= len(w.ports) || r.Port < 0 {
+		return 0, false
+	}
+	n := Neighbour{Port: r.Port, Addr: addr}
+	if r.Gateway != 0 {
+		n.Addr = r.Gateway
+	}
+	if i, ok := w.hops.index[n]; ok {
+		return i, true
+	}
+	if len(w.hops.list) >= maxHops {
+		w.dropPending()
+		w.hops.list = w.hops.list[:0]
+		clear(w.hops.index)
+		w.hops.newEpoch()
+	}
+	i := uint32(len(w.hops.list))
+	w.hops.list = append(w.hops.list, hop{Neighbour: n})
+	w.hops.index[n] = i
+	return i, true
+}
+
+// learn takes the resolver's answer and sends what has waited for it.
+func (w *worker) learn(n Neighbour, mac packet.MAC, ok bool) {
+	i, known := w.hops.index[n]
+	if !known {
+		return
+	}
+	h := &w.hops.list[i]
+	if !ok {
+		h.state = failed
+		w.forgetPending(h)
+		return
+	}
+	h.state, h.mac = resolved, mac
+	w.sendPending(h)
+}
+
+// takeTraffic reads and clears a realserver's counters, and forgets its next
+// hop, because its ID will be another's.
+func (w *worker) takeTraffic(id uint32) Traffic {
+	if int(id) < len(w.hops.dests) {
+		w.hops.dests[id] = destHop{}
+	}
+	if int(id) >= len(w.traffic) {
+		return Traffic{}
+	}
+	t := w.traffic[id]
+	w.traffic[id] = Traffic{}
+	return t
+}

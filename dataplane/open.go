@@ -1,0 +1,100 @@
+package dataplane
+
+import (
+	"lvsnat/conntrack"
+	"lvsnat/dataplane/packet"
+	"lvsnat/scheduler"
+)
+
+// open goes on with a packet to a VIP that belongs to no connection: it opens
+// one and forwards the packet, or refuses it as IPVS and the host behind it
+// would (ip_vs_schedule in ip_vs_core.c).
+func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
+	service := w.snapshot.ServiceFor(scheduler.Key{Addr: p.Destination, Port: p.DestinationPort, Protocol: p.Protocol})
+	if service == nil {
+		return w.noService(f, p, port)
+	}
+	if !opens(p) {
+		// The VIP's host knows no such connection and says so (RFC 9293
+		// section 3.10.7.1), as the kernel under IPVS does.
+		return w.refuse(f, p, port)
+	}
+	if p.TTL <= 1 {
+		return w.timeExceeded(f, p, port)
+	}
+	if w.snapshot.Virtual(p.Source) || w.network.isLocal(p.Source) {
+		return BadAddress // from the director itself, it says: a LAND packet
+	}
+	rs, bound := service.Pick(scheduler.Client{Addr: p.Source, Port: p.SourcePort, VirtualAddr: p.Destination, Now: w.now})
+	if rs == nil {
+		return w.unreachable(f, p, port)
+	}
+	if service.OnePacket() {
+		return w.translateAlone(f, p, rs)
+	}
+	e, verdict := w.insert(p, rs)
+	if e == nil {
+		if bound {
+			service.Closed(p.Source, rs.ID, w.now)
+		}
+		return verdict
+	}
+	if bound {
+		e.Mark |= boundByTemplate
+	}
+	return w.forward(f, p, port, e, conntrack.Request)
+}
+
+// opens reports whether a packet may open a connection: any datagram, or a
+// segment with SYN and without RST (tcp_conn_schedule in ip_vs_proto_tcp.c).
+func opens(p *packet.Packet) bool {
+	return p.Protocol != packet.TCPProtocol || p.TCPFlags&(packet.SYN|packet.RST) == packet.SYN
+}
+
+// insert enters the connection of p to rs into the table.
+func (w *worker) insert(p *packet.Packet, rs *scheduler.Realserver) (*conntrack.Entry, Verdict) {
+	h := w.table.Hash(p.Source, p.SourcePort, p.Protocol)
+	realPort := realPortOf(p, rs)
+	// A client may use one port towards two VIPs. When both lead to the same
+	// realserver port, the realserver could not tell the two apart.
+	if twin := w.table.FindReply(h, p.Source, p.SourcePort, rs.Addr, realPort, p.Protocol); twin != nil {
+		if !twin.Evictable() {
+			return nil, TupleClash
+		}
+		w.table.Remove(twin)
+	}
+	e := w.table.Insert(h, conntrack.Connection{
+		ClientAddr: p.Source, ClientPort: p.SourcePort,
+		VirtualAddr: p.Destination, VirtualPort: p.DestinationPort,
+		RealAddr: rs.Addr, RealPort: realPort,
+		Protocol: p.Protocol, Dest: rs.ID,
+	}, w.ticks)
+	if e == nil {
+		return nil, TableFull
+	}
+	rs.Opened()
+	w.traffic[rs.ID].Connections++
+	return e, ForwardedRequest
+}
+
+// realPortOf is the port at which a realserver serves a packet: its own, or in a
+// service for all ports the one that the client asked for.
+func realPortOf(p *packet.Packet, rs *scheduler.Realserver) uint16 {
+	if rs.Port == 0 {
+		return p.DestinationPort
+	}
+	return rs.Port
+}
+
+// noService goes on with a packet to a VIP's port that no service has. When
+// the kernel owns the VIP it may have a listener there, or refuses by itself;
+// else the director is that address's only host.
+func (w *worker) noService(f *packet.Frame, p *packet.Packet, port int) Verdict {
+	if w.network.isLocal(p.Destination) {
+		return KernelsOwn
+	}
+	if p.Protocol == packet.TCPProtocol {
+		return w.refuse(f, p, port)
+	}
+	return w.unreachable(f, p, port)
+}

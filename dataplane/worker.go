@@ -1,0 +1,247 @@
+package dataplane
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"lvsnat/conntrack"
+	"lvsnat/dataplane/packet"
+	"lvsnat/scheduler"
+)
+
+const (
+	// batchSize is how many frames are taken from a ring at once. Below 32
+	// the system call per flush shows; above 64 nothing is gained.
+	batchSize = 64
+
+	// expireBudget is how many entries' timers a worker looks at per turn, so
+	// that a million connections that end together do not hold up packets.
+	expireBudget = 256
+
+	// longestWait is how long an idle worker sleeps before it looks at its
+	// timers again.
+	longestWait = 100 * time.Millisecond
+)
+
+// A worker carries the packets of its share of the connections. Only the
+// goroutine that runs it touches it; see mailbox for the way in.
+type worker struct {
+	id      int
+	count   int    // of workers
+	place   uint32 // seed of packet.Owner
+	plane   *Dataplane
+	mailbox mailbox
+
+	ports    []Port
+	replaced []PortStats // counts of the rings that each port had before
+	table    *conntrack.Table
+	hops     hops
+	pending  pending
+	answers  answers
+	inboxes  []*inbox // frames from each other worker, by its ID; nil at the own place
+	outboxes []*inbox // frames to each other worker
+	traffic  []Traffic
+	verdicts [NumVerdicts]uint64
+
+	// What holds for the whole batch.
+	now      int64 // ns
+	ticks    conntrack.Ticks
+	snapshot *scheduler.Snapshot
+	network  *network
+
+	frames [batchSize]packet.Frame
+	staged [batchSize]staged
+	hashes [batchSize]conntrack.Hash
+
+	alone    conntrack.Entry // of a packet that is translated without a connection
+	expired  conntrack.Ticks // up to when timers were looked at
+	waiter   atomic.Pointer[Waiter]
+	sleeping atomic.Bool
+}
+
+// staged is what the first pass over a batch leaves for the second.
+type staged struct {
+	packet packet.Packet
+	status packet.Status
+	hash   conntrack.Hash
+}
+
+func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
+	w := &worker{
+		id:      id,
+		count:   o.Workers,
+		place:   o.Placement,
+		plane:   d,
+		mailbox: mailbox{calls: make(chan call, 16), gone: make(chan struct{})},
+		hops:    newHops(o.Resolver),
+		pending: newPending(),
+		answers: newAnswers(),
+	}
+	w.beginBatch()
+	var err error
+	w.table, err = conntrack.New(conntrack.Options{
+		Capacity: o.Connections / o.Workers,
+		Seed:     o.Seed + uint64(id),
+		Timeouts: o.Timeouts,
+		Now:      w.ticks,
+		Removed:  w.connectionRemoved,
+	})
+	return w, err
+}
+
+// run carries packets until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	// The thread stays with the worker: its rings are warm in one core's cache.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	w.mailbox.begin()
+	defer w.mailbox.end()
+	stop := context.AfterFunc(ctx, w.wake)
+	defer stop()
+	for ctx.Err() == nil {
+		if !w.turn() {
+			w.sleep()
+		}
+	}
+}
+
+// turn does once all there is to do and reports whether there was anything.
+func (w *worker) turn() bool {
+	w.beginBatch()
+	w.serveCalls()
+	frames := 0
+	for i := range w.ports {
+		frames += w.receive(i)
+	}
+	for _, box := range w.inboxes {
+		frames += w.takeOver(box)
+	}
+	return w.expire() || frames > 0
+}
+
+// beginBatch loads what holds for the batch.
+func (w *worker) beginBatch() {
+	w.now = w.plane.now()
+	w.ticks = conntrack.TicksOf(w.now)
+	w.snapshot = w.plane.services.Snapshot()
+	if n := len(w.snapshot.Dests()); n > len(w.traffic) {
+		w.traffic = append(w.traffic, make([]Traffic, n-len(w.traffic))...)
+	}
+	if network := w.plane.network.Load(); network != w.network {
+		w.network = network
+		w.hops.newEpoch()
+	}
+}
+
+// receive carries one batch from a port and returns its size.
+func (w *worker) receive(port int) int {
+	receiver := w.ports[port].Receiver
+	n := receiver.Receive(w.frames[:])
+	if n == 0 {
+		return 0
+	}
+	direction := conntrack.Request
+	if port != VIPPort {
+		direction = conntrack.Reply
+	}
+	w.stage(w.frames[:n], direction)
+	for i := range w.frames[:n] {
+		w.verdicts[w.handle(&w.frames[i], &w.staged[i], port, direction)]++
+	}
+	w.flush()
+	receiver.Release()
+	return n
+}
+
+// stage parses a batch and touches the table where each packet's connection
+// should be, so that the memory of all of them is on its way at once.
+func (w *worker) stage(frames []packet.Frame, direction conntrack.Direction) {
+	hashes := w.hashes[:0]
+	for i := range frames {
+		s := &w.staged[i]
+		s.status = s.packet.Parse(frames[i].Data)
+		if s.status != packet.OK {
+			continue
+		}
+		p := &s.packet
+		if direction == conntrack.Request {
+			s.hash = w.table.Hash(p.Source, p.SourcePort, p.Protocol)
+		} else {
+			s.hash = w.table.Hash(p.Destination, p.DestinationPort, p.Protocol)
+		}
+		hashes = append(hashes, s.hash)
+	}
+	w.table.Touch(hashes...)
+}
+
+// flush sends what the batch has queued; nothing of it is borrowed afterwards.
+func (w *worker) flush() {
+	for i := range w.ports {
+		w.ports[i].Sender.Flush()
+	}
+	w.answers.reset()
+}
+
+// expire removes connections whose time has come and reports whether more are
+// waiting.
+func (w *worker) expire() bool {
+	if w.expired == w.ticks {
+		return false
+	}
+	if w.table.Expire(w.ticks, expireBudget) >= expireBudget {
+		return true
+	}
+	w.expired = w.ticks
+	return false
+}
+
+// sleep waits for frames, calls or the next look at the timers.
+func (w *worker) sleep() {
+	waiter := w.waiter.Load()
+	if waiter == nil {
+		// No port yet: only a call can change that.
+		select {
+		case c := <-w.mailbox.calls:
+			c.run(w)
+			close(c.done)
+		case <-time.After(longestWait):
+		}
+		return
+	}
+	// Another worker that hands a frame over looks at sleeping after it has
+	// put the frame in; this one looks for frames after it has set sleeping.
+	// One of the two sees the other.
+	w.sleeping.Store(true)
+	if !w.handedOver() {
+		(*waiter).Wait(longestWait)
+	}
+	w.sleeping.Store(false)
+}
+
+// wake ends the worker's sleep. Any goroutine may call it.
+func (w *worker) wake() {
+	if waiter := w.waiter.Load(); waiter != nil {
+		(*waiter).Wake()
+	}
+}
+
+// attach replaces the worker's ports. Those that stay are given again and go on
+// counting.
+func (w *worker) attach(ports []Port, waiter Waiter) {
+	replaced := make([]PortStats, len(ports))
+	for i := range w.ports {
+		if i >= len(ports) {
+			break
+		}
+		if ports[i] != w.ports[i] {
+			replaced[i] = w.portStats(i)
+		} else if i < len(w.replaced) {
+			replaced[i] = w.replaced[i]
+		}
+	}
+	w.ports, w.replaced = ports, replaced
+	w.waiter.Store(&waiter)
+	w.hops.newEpoch()
+}
