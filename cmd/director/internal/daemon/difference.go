@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"lvsnat/cmd/director/internal/config"
+	"lvsnat/cmd/director/internal/control"
+	"lvsnat/scheduler"
+)
+
+// differences says in sentences what differs between two configurations, in
+// those keys that can change at run time.
+func differences(old, next *config.Config) []string {
+	var list []string
+	if old.Guard != next.Guard {
+		list = append(list, fmt.Sprintf("guard: %s, was %s", next.Guard, old.Guard))
+	}
+	if old.Timeouts != next.Timeouts {
+		list = append(list, fmt.Sprintf("timeouts: tcp %v, tcpfin %v, udp %v, were %v, %v, %v",
+			next.Timeouts.TCP, next.Timeouts.TCPFIN, next.Timeouts.UDP,
+			old.Timeouts.TCP, old.Timeouts.TCPFIN, old.Timeouts.UDP))
+	}
+	return append(list, serviceDifferences(old.Services, next.Services)...)
+}
+
+func serviceDifferences(old, next []scheduler.ServiceSpec) []string {
+	var list []string
+	was := make(map[string]scheduler.ServiceSpec, len(old))
+	for _, s := range old {
+		was[serviceName(s)] = s
+	}
+	for _, s := range next {
+		name := serviceName(s)
+		before, known := was[name]
+		delete(was, name)
+		if !known {
+			list = append(list, fmt.Sprintf("%s: added, with %d realservers", name, len(s.Realservers)))
+			continue
+		}
+		list = append(list, serviceDifference(name, before, s)...)
+	}
+	for _, s := range old {
+		if _, gone := was[serviceName(s)]; gone {
+			list = append(list, serviceName(s)+": removed")
+		}
+	}
+	return list
+}
+
+func serviceDifference(name string, old, next scheduler.ServiceSpec) []string {
+	var list []string
+	if old.Scheduler != next.Scheduler {
+		list = append(list, fmt.Sprintf("%s: scheduler %s, was %s", name, next.Scheduler, old.Scheduler))
+	}
+	if optionsOf(old) != optionsOf(next) {
+		list = append(list, fmt.Sprintf("%s: options %+v, were %+v", name, optionsOf(next), optionsOf(old)))
+	}
+	return append(list, realserverDifferences(name, old.Realservers, next.Realservers)...)
+}
+
+// options are what a service has beside its scheduler and realservers.
+type options struct {
+	Flags       scheduler.Flags
+	Persistence time.Duration
+	Netmask     uint32
+	OnePacket   bool
+}
+
+func optionsOf(s scheduler.ServiceSpec) options {
+	return options{s.Flags, s.Persistence, s.Netmask, s.OnePacket}
+}
+
+func realserverDifferences(name string, old, next []scheduler.RealserverSpec) []string {
+	var list []string
+	was := make(map[netip.AddrPort]scheduler.RealserverSpec, len(old))
+	for _, rs := range old {
+		was[rs.Address] = rs
+	}
+	for _, rs := range next {
+		before, known := was[rs.Address]
+		delete(was, rs.Address)
+		switch {
+		case !known:
+			list = append(list, fmt.Sprintf("%s: realserver %v added, weight %d", name, rs.Address, rs.Weight))
+		case before.Weight != rs.Weight:
+			list = append(list, fmt.Sprintf("%s: realserver %v: weight %d, was %d", name, rs.Address, rs.Weight, before.Weight))
+		case before != rs:
+			list = append(list, fmt.Sprintf("%s: realserver %v: thresholds %d and %d, were %d and %d", name, rs.Address, rs.Upper, rs.Lower, before.Upper, before.Lower))
+		}
+	}
+	for _, rs := range old {
+		if _, gone := was[rs.Address]; gone {
+			list = append(list, fmt.Sprintf("%s: realserver %v removed", name, rs.Address))
+		}
+	}
+	// A change of order alone counts, too: schedulers go by it.
+	if len(list) == 0 && !slices.EqualFunc(old, next, sameAddress) {
+		list = append(list, name+": realservers in another order")
+	}
+	return list
+}
+
+func sameAddress(a, b scheduler.RealserverSpec) bool { return a.Address == b.Address }
+
+func serviceName(s scheduler.ServiceSpec) string {
+	return fmt.Sprintf("service %s %v", control.ProtocolName(s.Protocol), s.Address)
+}

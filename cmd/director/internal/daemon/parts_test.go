@@ -1,0 +1,182 @@
+package daemon
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lvsnat/cmd/director/internal/config"
+	"lvsnat/cmd/director/internal/guard"
+	"lvsnat/scheduler"
+)
+
+func TestMissingCapabilitiesAreNamed(t *testing.T) {
+	tests := []struct {
+		name string
+		has  uint32
+		want string
+	}{
+		{"both", 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW, ""},
+		{"one", 1 << unix.CAP_NET_ADMIN, "CAP_NET_RAW missing: run as root"},
+		{"the other", 1 << unix.CAP_NET_RAW, "CAP_NET_ADMIN missing: run as root"},
+		{"none", 0, "CAP_NET_ADMIN and CAP_NET_RAW missing: run as root"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := lacking(test.has)
+			if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func spec(address string, realservers ...string) scheduler.ServiceSpec {
+	s := scheduler.ServiceSpec{Address: netip.MustParseAddrPort(address), Protocol: unix.IPPROTO_TCP, Scheduler: "rr"}
+	for _, rs := range realservers {
+		s.Realservers = append(s.Realservers, scheduler.RealserverSpec{Address: netip.MustParseAddrPort(rs), Weight: 1})
+	}
+	return s
+}
+
+// The kernel must be kept from what is left of a removed service, and its
+// address must go on being answered for.
+func TestARemovedServiceIsHandledWhileItHasConnections(t *testing.T) {
+	set := scheduler.Set{Random: func() uint32 { return 0 }}
+	must(t, set.Apply([]scheduler.ServiceSpec{spec("192.168.1.110:80", "10.1.1.2:8000"), spec("192.168.1.111:80", "10.1.1.3:80")}))
+	old := set.Snapshot().Services()[0].Realservers()[0]
+	old.Opened()
+	must(t, set.Apply([]scheduler.ServiceSpec{spec("192.168.1.111:80", "10.1.1.3:80")}))
+	set.Reclaim(func(*scheduler.Realserver) bool { return true })
+
+	service := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: netip.MustParseAddrPort("192.168.1.110:80")}
+	server := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: netip.MustParseAddrPort("10.1.1.2:8000")}
+	s := handled(nil, set.Snapshot(), nil)
+	if !slices.Contains(s.Services, service) || !slices.Contains(s.Realservers, server) {
+		t.Errorf("not handled any more: %+v", s)
+	}
+	if v := addrs(virtualAddresses(set.Snapshot())); len(v) != 2 || !slices.Contains(v, service.Addr.Addr()) {
+		t.Errorf("virtual addresses %v", v)
+	}
+
+	old.Closed(false)
+	set.Reclaim(func(*scheduler.Realserver) bool { return true })
+	s = handled(nil, set.Snapshot(), nil)
+	if slices.Contains(s.Services, service) || slices.Contains(s.Realservers, server) {
+		t.Errorf("still handled: %+v", s)
+	}
+	if v := addrs(virtualAddresses(set.Snapshot())); len(v) != 1 {
+		t.Errorf("virtual addresses %v", v)
+	}
+}
+
+func TestWhatIsWantedIsHandledBeforeItIsInForce(t *testing.T) {
+	var set scheduler.Set
+	local := []netip.Addr{netip.MustParseAddr("10.1.1.1")}
+	s := handled([]scheduler.ServiceSpec{spec("192.168.1.110:80", "10.1.1.2:8000")}, set.Snapshot(), local)
+	want := guard.State{
+		Services:    []guard.Endpoint{{Protocol: 6, Addr: netip.MustParseAddrPort("192.168.1.110:80")}},
+		Realservers: []guard.Endpoint{{Protocol: 6, Addr: netip.MustParseAddrPort("10.1.1.2:8000")}},
+		Local:       local,
+	}
+	if !slices.Equal(s.Services, want.Services) || !slices.Equal(s.Realservers, want.Realservers) || !slices.Equal(s.Local, want.Local) {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+}
+
+func TestDifferencesAreSaidInSentences(t *testing.T) {
+	const name = "service tcp 192.168.1.110:80"
+	base := func() scheduler.ServiceSpec { return spec("192.168.1.110:80", "10.1.1.2:80", "10.1.1.3:80") }
+	tests := []struct {
+		name   string
+		change func(c *config.Config)
+		want   []string
+	}{
+		{"nothing", func(*config.Config) {}, nil},
+		{"the guard", func(c *config.Config) { c.Guard = config.GuardNone }, []string{"guard: none, was auto"}},
+		{"a timeout", func(c *config.Config) { c.Timeouts.UDP = time.Minute }, []string{"timeouts: tcp 0s, tcpfin 0s, udp 1m0s, were 0s, 0s, 0s"}},
+		{"a service more", func(c *config.Config) {
+			c.Services = append(c.Services, spec("192.168.1.110:443", "10.1.1.2:443"))
+		}, []string{"service tcp 192.168.1.110:443: added, with 1 realservers"}},
+		{"a service less", func(c *config.Config) { c.Services = nil }, []string{name + ": removed"}},
+		{"another protocol is another service", func(c *config.Config) { c.Services[0].Protocol = unix.IPPROTO_UDP },
+			[]string{"service udp 192.168.1.110:80: added, with 2 realservers", name + ": removed"}},
+		{"the scheduler", func(c *config.Config) { c.Services[0].Scheduler = "wlc" }, []string{name + ": scheduler wlc, was rr"}},
+		{"an option", func(c *config.Config) { c.Services[0].OnePacket = true },
+			[]string{name + ": options {Flags:{SHFallback:false SHPort:false MHFallback:false MHPort:false} Persistence:0s Netmask:0 OnePacket:true}, were {Flags:{SHFallback:false SHPort:false MHFallback:false MHPort:false} Persistence:0s Netmask:0 OnePacket:false}"}},
+		{"a weight", func(c *config.Config) { c.Services[0].Realservers[1].Weight = 0 }, []string{name + ": realserver 10.1.1.3:80: weight 0, was 1"}},
+		{"thresholds", func(c *config.Config) { c.Services[0].Realservers[0].Upper = 10 }, []string{name + ": realserver 10.1.1.2:80: thresholds 10 and 0, were 0 and 0"}},
+		{"another realserver", func(c *config.Config) {
+			c.Services[0].Realservers[0].Address = netip.MustParseAddrPort("10.1.1.4:80")
+		}, []string{name + ": realserver 10.1.1.4:80 added, weight 1", name + ": realserver 10.1.1.2:80 removed"}},
+		{"the order", func(c *config.Config) { slices.Reverse(c.Services[0].Realservers) }, []string{name + ": realservers in another order"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			old := &config.Config{Guard: config.GuardAuto, Services: []scheduler.ServiceSpec{base()}}
+			next := &config.Config{Guard: config.GuardAuto, Services: []scheduler.ServiceSpec{base()}}
+			test.change(next)
+			if got := differences(old, next); !slices.Equal(got, test.want) {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestKeysThatNeedARestartKeepTheirValues(t *testing.T) {
+	present := config.Config{VIPNIC: "eth0", DIPNIC: "eth1", Workers: 1, Connections: 10, Metrics: "a"}
+	next := config.Config{VIPNIC: "eth2", DIPNIC: "eth3", Workers: 2, Connections: 20, Metrics: "b"}
+	keys := keepFixed(&next, &present)
+	if want := []string{"vip_nic", "dip_nic", "workers", "max_connections", "metrics"}; !slices.Equal(keys, want) {
+		t.Errorf("keys %q, want %q", keys, want)
+	}
+	if keys := keepFixed(&next, &present); len(keys) != 0 {
+		t.Errorf("kept values differ still: %q", keys)
+	}
+}
+
+// A lock's file is removed with the lock, so a newcomer may lock a file that
+// has just been removed: then two would hold the lock.
+func TestALockHasOneHolderHoweverOftenItIsReleased(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lockName)
+	var holders, taken atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 300 {
+				file, err := lockFile(path)
+				if err != nil {
+					continue
+				}
+				if holders.Add(1) != 1 {
+					t.Error("two hold the lock")
+				}
+				taken.Add(1)
+				holders.Add(-1)
+				must(t, os.Remove(path))
+				file.Close()
+			}
+		})
+	}
+	all.Wait()
+	if taken.Load() == 0 {
+		t.Error("nobody got the lock")
+	}
+}
+
+func TestAStateDirectoryThatCannotBeMadeIsSaidSo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	_, err := lock(filepath.Join(file, "state"))
+	if err == nil || !strings.Contains(err.Error(), "name another with --state-dir") {
+		t.Errorf("got %v", err)
+	}
+}
