@@ -1,0 +1,167 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"lvsnat/test/lab"
+	"lvsnat/test/lab/labtest"
+)
+
+// ipvsadm runs a command line of ipvsadm against the director and returns
+// what it wrote to stdout.
+func ipvsadm(d *labtest.Director, line string) string {
+	return d.Ask(append([]string{"ipvsadm"}, strings.Fields(line)...)...)
+}
+
+func TestIpvsadmMakesAServiceThatForwards(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 2})
+	serveNames(t, top, ":8000")
+	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config()})
+	for _, line := range []string{
+		"-A -t 192.168.1.110:80 -s rr",
+		"-a -t 192.168.1.110:80 -r 10.1.1.2:8000 -m",
+		"-a -t 192.168.1.110:80 -r 10.1.1.3:8000 -m -w 2",
+	} {
+		ipvsadm(d, line)
+	}
+	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 4), map[string]int{"real1": 2, "real2": 2})
+	stats := ipvsadm(d, "-L -n --stats")
+	if !strings.Contains(stats, "TCP  192.168.1.110:80                    4 ") || strings.Count(stats, "  -> 10.1.1.") != 2 {
+		t.Errorf("four connections are not in the statistics:\n%s", stats)
+	}
+	list := ipvsadm(d, "-L -n")
+	if !strings.Contains(list, "  -> 10.1.1.3:8000                Masq    2      0          2         \n") {
+		t.Errorf("the realserver and its two connections are not in the listing:\n%s", list)
+	}
+	if table := ipvsadm(d, "-L -n -c"); strings.Count(table, "\nTCP 0") != 4 {
+		t.Errorf("four connections are not in the table:\n%s", table)
+	}
+	ipvsadm(d, "-Z")
+	if stats := ipvsadm(d, "-L -n --stats"); !strings.Contains(stats, "TCP  192.168.1.110:80                    0 ") {
+		t.Errorf("zeroed statistics are not 0:\n%s", stats)
+	}
+	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 2), map[string]int{"real1": 1, "real2": 1})
+	// A service that was away begins at 0 with its realservers, whose
+	// connections are still there; so in IPVS.
+	for _, line := range []string{
+		"-D -t 192.168.1.110:80", "-A -t 192.168.1.110:80 -s rr",
+		"-a -t 192.168.1.110:80 -r 10.1.1.2:8000 -m", "-a -t 192.168.1.110:80 -r 10.1.1.3:8000 -m -w 2",
+	} {
+		ipvsadm(d, line)
+	}
+	if stats := ipvsadm(d, "-L -n --stats"); !strings.Contains(stats, "  -> 10.1.1.2:8000                       0        0        0        0        0\n") {
+		t.Errorf("a service that was away has not begun at 0:\n%s", stats)
+	}
+	if list := ipvsadm(d, "-L -n"); !strings.Contains(list, "  -> 10.1.1.3:8000                Masq    2      0          3         \n") {
+		t.Errorf("a realserver that was away has lost its connections:\n%s", list)
+	}
+	ipvsadm(d, "-e -t 192.168.1.110:80 -r 10.1.1.2:8000 -m -w 0")
+	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real2": 3})
+}
+
+func TestIpvsadmListsTemplatesAndRates(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 2})
+	serveNames(t, top, ":80")
+	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config()})
+	ipvsadm(d, "-A -t 192.168.1.110:80 -s rr -p 300")
+	ipvsadm(d, "-a -t 192.168.1.110:80 -r 10.1.1.2")
+	ipvsadm(d, "-a -t 192.168.1.110:80 -r 10.1.1.3")
+	if counts := getMany(t, top.Client, "192.168.1.110", 40); len(counts) != 1 {
+		t.Errorf("a client of a persistent service has met %v", counts)
+	}
+	if table := ipvsadm(d, "-L -n -c"); !strings.Contains(table, "ASSURED     192.168.1.254:0    192.168.1.110:80   10.1.1.") {
+		t.Errorf("the client's template is not in the table:\n%s", table)
+	}
+	if list := ipvsadm(d, "-L -n --persistent-conn"); !strings.Contains(list, " 1         1           0          40 ") {
+		t.Errorf("no realserver has one client bound and 40 connections:\n%s", list)
+	}
+	// The exact number depends on when the samples are taken.
+	rate := regexp.MustCompile(`TCP  192\.168\.1\.110:80 +[1-9]\d* +[1-9]\d* +[1-9]\d* +[1-9]\d* +[1-9]\d*\n`)
+	labtest.Eventually(t, "there are rates", func() bool { return rate.MatchString(ipvsadm(d, "-L -n --rate")) })
+}
+
+// What was changed at run time is shown by diff, kept by save and undone by
+// reload.
+func TestReloadMakesTheFileWinOverChangesAtRunTime(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 2})
+	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config(web(top, "rr"))})
+	if out := d.Ask("diff"); out != "" {
+		t.Errorf("a fresh director differs from its file:\n%s", out)
+	}
+	ipvsadm(d, "-d -t 192.168.1.110:80 -r 10.1.1.3")
+	out, err := d.Control(labtest.Context(t), "diff")
+	if err == nil || !strings.Contains(out, "10.1.1.3:80 added, weight 1") {
+		t.Errorf("diff after a change: %v\n%s", err, out)
+	}
+	saved := d.Ask("save")
+	if strings.Contains(saved, "10.1.1.3") || !strings.Contains(saved, "10.1.1.2:80") {
+		t.Errorf("saved:\n%s", saved)
+	}
+	file := filepath.Join(t.TempDir(), "saved.yaml")
+	labtest.Must(t, os.WriteFile(file, []byte(saved), 0o600))
+	d.Ask("check", "-c", file)
+	d.Ask("reload")
+	if list := ipvsadm(d, "-L -n"); !strings.Contains(list, "10.1.1.3:80") {
+		t.Errorf("a reload has not brought back the file's realserver:\n%s", list)
+	}
+}
+
+// Debian's ldirectord, which runs ipvsadm and reads its listings, takes a dead
+// realserver out and in again.
+func TestLdirectordWorksWithTheDirector(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 2})
+	serveNames(t, top, ":8000")
+	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config()})
+	dir := t.TempDir()
+	// With -d it takes the ipvsadm of its working directory.
+	labtest.Must(t, os.Symlink(d.Binary, filepath.Join(dir, "ipvsadm")))
+	check := filepath.Join(dir, "check")
+	labtest.Must(t, os.WriteFile(check, []byte("#!/bin/sh\ntest -e "+dir+"/up-$3\n"), 0o700))
+	// The name becomes that of its file with the process id, in /var/run.
+	config := filepath.Join(dir, fmt.Sprintf("lvsnat-%d", os.Getpid()))
+	labtest.Must(t, os.WriteFile(config, []byte(`checktimeout=5
+checkinterval=1
+quiescent=no
+logfile="`+dir+`/log"
+virtual=192.168.1.110:80
+	real=10.1.1.2:8000 masq 1
+	real=10.1.1.3:8000 masq 2
+	protocol=tcp
+	scheduler=wlc
+	checktype=external
+	checkcommand=`+check+`
+`), 0o600))
+	up := func(address string) string { return filepath.Join(dir, "up-"+address) }
+	for _, rip := range rips(top, 0) {
+		labtest.Must(t, os.WriteFile(up(rip), nil, 0o600))
+	}
+	ldirectord, err := top.Director.Start(lab.Command{
+		Path: "ldirectord", Args: []string{"-d", config, "start"}, Dir: dir,
+		Env: []string{"DIRECTOR_STATE_DIR=" + d.StateDir},
+	})
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("ldirectord said:\n%s%s", ldirectord.Stdout(), ldirectord.Stderr())
+		}
+	})
+	bothListed := func() bool {
+		list := ipvsadm(d, "-L -n")
+		return strings.Contains(list, "  -> 10.1.1.2:8000                Masq    1 ") &&
+			strings.Contains(list, "  -> 10.1.1.3:8000                Masq    2 ")
+	}
+	// At first ldirectord adds each realserver and takes it away again until
+	// it was checked.
+	labtest.Eventually(t, "both realservers are in", bothListed)
+	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real1": 1, "real2": 2})
+	labtest.Must(t, os.Remove(up("10.1.1.3")))
+	labtest.Eventually(t, "the dead realserver is out", func() bool { return !strings.Contains(ipvsadm(d, "-L -n"), "10.1.1.3:8000") })
+	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real1": 3})
+	labtest.Must(t, os.WriteFile(up("10.1.1.3"), nil, 0o600))
+	labtest.Eventually(t, "the realserver is in again", bothListed)
+}
