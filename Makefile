@@ -1,0 +1,66 @@
+# lvsnat. `make help` lists the targets.
+
+export CGO_ENABLED = 0
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# Programs that the scenarios in test/ run against the director.
+PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
+# The real IPVS, in a kernel that is a process.
+ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
+RECORDINGS = cmd/director/internal/ipvsadm/testdata/oracle
+# Peers and load generators of the benchmarks.
+BENCH_PACKAGES = iperf3 nftables nginx-light wrk haproxy
+
+# A number of runs, not a time: go test sometimes calls the end of a time a failure.
+FUZZ_TIME ?= 5000x
+
+.PHONY: help build demo test tools check unit scenarios oracle fuzz bench-once bench-quick bench-tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the binaries into bin/
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+demo: build ## see one director, realservers and a client at work (SCHEDULER=, REALSERVERS=, DURATION=)
+	bin/director demo
+
+test: tools check unit scenarios fuzz bench-once ## everything CI runs; needs root
+
+tools: ## install the Debian packages that the tests need
+	@sh test/install $(PACKAGES) $(BENCH_PACKAGES)
+
+check: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run gofmt -w on the files above' >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The race detector needs cgo and a C compiler; the program does not.
+unit: ## the tests of all packages but the scenarios, with the race detector
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v '^lvsnat/test$$')
+
+scenarios: ## the director in the lab: namespaces, real clients and servers
+	$(GO) test -timeout 15m -count=1 ./test
+
+oracle: ## record anew, and with a fresh sample, what the real ipvsadm says in user-mode-linux; minutes, needs root
+	@sh test/install $(ORACLE_PACKAGES)
+	$(GO) run ./test/oracle $(RECORDINGS)/*.txt
+	$(GO) run ./test/oracle sample $$(date +%s) $(RECORDINGS)/sample-fresh.txt
+	$(GO) test ./cmd/director/internal/ipvsadm
+	rm $(RECORDINGS)/sample-fresh.txt
+
+fuzz: ## each fuzz target for FUZZ_TIME (5000x, 30s)
+	@sh test/fuzz $(FUZZ_TIME)
+
+bench-once: ## run each benchmark once, so that none rots
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+bench-quick: bench-tools build ## director against the kernel's NAT, about three minutes; needs root
+	$(GO) run ./bench quick
+
+bench-tools:
+	@sh test/install $(BENCH_PACKAGES)
+
+clean: ## remove what make built
+	rm -rf bin
