@@ -173,7 +173,7 @@ func TestIperf3RunsThroughTheDirector(t *testing.T) {
 			_, err = server.Stdout().WaitLine(labtest.Context(t), func(line string) bool { return strings.Contains(line, "Server listening") })
 			labtest.Must(t, err)
 			labtest.Run(t, top.Client, "iperf3", append([]string{"--client", "192.168.1.110", "--time", "1"}, args...)...)
-			labtest.Must(t, server.Wait())
+			labtest.Must(t, server.Wait(labtest.Context(t)))
 		})
 	}
 }
