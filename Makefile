@@ -5,7 +5,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Programs that the scenarios in test/ run against the director.
-PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
+PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iproute2 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
 # The real IPVS, in a kernel that is a process.
 ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
 RECORDINGS = cmd/director/internal/ipvsadm/testdata/oracle

@@ -26,6 +26,9 @@ func New() (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the lab makes network namespaces: run as root")
 	}
+	if err := openDirectory(); err != nil {
+		return nil, fmt.Errorf("the directory of named namespaces: %w", err)
+	}
 	if err := RemoveLeftovers(); err != nil {
 		return nil, fmt.Errorf("remove the lab of a process that is gone: %w", err)
 	}

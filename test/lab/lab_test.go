@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -191,5 +192,21 @@ func TestAClosedLabHasNoThreadAndNoDescriptorInItsNamespaces(t *testing.T) {
 		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "net:[") {
 			t.Errorf("descriptor %s still refers to namespace %s", fd, to)
 		}
+	}
+}
+
+// ip-netns(8) makes the directory of namespaces a mount at its first use, which
+// on a box where that has not happened would cover a lab's namespaces.
+func TestNamespacesMadeByIPDoNotCoverTheLabs(t *testing.T) {
+	l, err := lab.New()
+	labtest.Must(t, err)
+	h, err := l.Host("below")
+	labtest.Must(t, err)
+	other := h.Namespace + "-by-ip"
+	labtest.Must(t, exec.Command("ip", "netns", "add", other).Run())
+	t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", other).Run() })
+	labtest.Must(t, l.Close())
+	if _, err := os.Stat(filepath.Join("/run/netns", h.Namespace)); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", h.Namespace, err)
 	}
 }

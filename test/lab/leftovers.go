@@ -12,10 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	namePrefix = "lvsnat-"
-	netnsDir   = "/run/netns" // where ip-netns(8) looks for named namespaces
-)
+const namePrefix = "lvsnat-"
 
 // RemoveLeftovers removes the namespaces, and ends the programs in them, that
 // a lab of a process that no longer exists left behind.
