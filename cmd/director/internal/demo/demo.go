@@ -70,41 +70,47 @@ type stage struct {
 }
 
 // setUp builds the lab and starts everything in it, or leaves nothing.
-func setUp(ctx context.Context, o Options) (s *stage, err error) {
+func setUp(ctx context.Context, o Options) (*stage, error) {
 	if o.Binary == "" {
-		if o.Binary, err = os.Executable(); err != nil {
+		path, err := os.Executable()
+		if err != nil {
 			return nil, fmt.Errorf("path of this program: %w", err)
 		}
+		o.Binary = path
 	}
-	s = &stage{options: o}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	if s.dir, err = os.MkdirTemp("", "lvsnat-demo-"); err != nil {
-		return nil, err
+	s := &stage{options: o}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
+	return s, nil
+}
+
+// build makes what the stage consists of, as far as it comes.
+func (s *stage) build(ctx context.Context) error {
 	l, err := lab.New()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.net = &lab.Topology{Lab: l} // so that close finds it
-	if s.net, err = l.Build(lab.Options{Realservers: o.Realservers}); err != nil {
-		s.net = &lab.Topology{Lab: l}
-		return nil, err
+	if s.dir, err = os.MkdirTemp("", "lvsnat-demo-"); err != nil {
+		return err
 	}
+	built, err := l.Build(lab.Options{Realservers: s.options.Realservers})
+	if err != nil {
+		return err
+	}
+	s.net = built
 	for _, rs := range s.net.Realservers {
-		if err = rs.ServeName(":8000"); err != nil {
-			return nil, err
+		if err := rs.ServeName(":8000"); err != nil {
+			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	s.director, err = s.net.Director.StartDirector(ctx, lab.DirectorStart{
-		Binary: o.Binary, Dir: s.dir, Config: s.config(),
+		Binary: s.options.Binary, Dir: s.dir, Config: s.config(),
 	})
-	return s, err
+	return err
 }
 
 // config is the director's configuration. The schedulers that know weights get

@@ -89,6 +89,15 @@ func TestADirectorThatDoesNotStartIsToldAndCleanedUp(t *testing.T) {
 	nothingIsLeft(os.Getpid())
 }
 
+func TestWithoutRootTheProgramSaysSo(t *testing.T) {
+	cmd := exec.Command(labtest.Binary(t, false), "demo")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if labtest.ExitCode(t, err) != 1 || string(out) != "director: demonstration: the lab makes network namespaces: run as root\n" {
+		t.Errorf("%v; it wrote:\n%s", err, out)
+	}
+}
+
 // The program is interrupted as a terminal does it, and killed; after the
 // latter the next demonstration removes what is left.
 func TestTheProgramLeavesNothingBehind(t *testing.T) {
