@@ -76,9 +76,14 @@ func writeConnections(command *cobra.Command, client *control.Client, f control.
 	if err := writeConnection(w, "Pro", "Expires", "State", "Client", "Virtual service", "Realserver"); err != nil {
 		return err
 	}
+	listed := 0
 	complete, err := client.Connections(command.Context(), f, func(c control.Connection) error {
+		listed++
 		return writeConnection(w, strings.ToUpper(c.Protocol), expires(c.ExpiresMs), c.State, c.Client, c.Virtual, c.Real)
 	})
+	if err != nil && listed == 0 {
+		return err // the header by itself would say that there are no connections
+	}
 	if err := errors.Join(err, w.Flush()); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	refuseWrongUse(root)
 	err := root.Execute()
 	var failed failure
 	var end ended

@@ -42,6 +42,10 @@ func TestWrongUseEndsWithTwoAndAHint(t *testing.T) {
 		args []string
 		want string
 	}{
+		{"no subcommand", nil, "director: a subcommand is missing"},
+		{"completion for no shell", []string{"completion"}, "director: a subcommand is missing"},
+		{"completion for an unknown shell", []string{"completion", "csh"}, `director: unknown command "csh" for "director completion"`},
+		{"help for what there is not", []string{"help", "rnu"}, `director: unknown command "rnu" for "director"`},
 		{"an unknown subcommand", []string{"rnu"}, `director: unknown command "rnu" for "director"`},
 		{"an unknown flag", []string{"status", "--jsno"}, "director: unknown flag: --jsno"},
 		{"a flag without its value", []string{"--state-dir"}, "director: flag needs an argument: --state-dir"},
@@ -66,7 +70,7 @@ func TestWrongUseEndsWithTwoAndAHint(t *testing.T) {
 }
 
 func TestHelpAndVersionAreDone(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"help", "conns"}, {"version"}, {"version", "--json"}, {"--version"}, {"completion", "bash"}, {}} {
+	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"help", "conns"}, {"version"}, {"version", "--json"}, {"--version"}, {"completion", "bash"}, {"help"}, {"help", "completion", "zsh"}} {
 		if code, stdout, stderr := runHere(args...); code != exitDone || stdout == "" || stderr != "" {
 			t.Errorf("%q: exit code %d, %d bytes on stdout, stderr %q", args, code, len(stdout), stderr)
 		}
@@ -93,7 +97,7 @@ func TestWithoutADirectorTheAskingSubcommandsFail(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"status", "services", "conns", "reload"} {
 		code, stdout, stderr := runHere("--state-dir", dir, name)
-		if code != exitFailed || stdout != "" && name != "conns" || !strings.HasPrefix(stderr, "director: no director runs with the state directory "+dir) {
+		if code != exitFailed || stdout != "" || !strings.HasPrefix(stderr, "director: no director runs with the state directory "+dir) {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, code, stdout, stderr)
 		}
 	}

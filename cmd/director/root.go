@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 		DisableSuggestions: true, // they take several lines, and an error has one
 		SilenceErrors:      true,
 		SilenceUsage:       true,
+		RunE:               noSubcommand,
 	}
 	root.PersistentFlags().StringVar(&c.stateDir, "state-dir", cmp.Or(getenv(stateDirEnvironment), defaultStateDir),
 		"directory of the control socket; one for each director\n(environment: "+stateDirEnvironment+")")
@@ -51,6 +53,27 @@ func newRoot(getenv func(string) string) *cobra.Command {
 		versionCommand(&c),
 	)
 	return root
+}
+
+// noSubcommand is what a command that is nothing without a subcommand does.
+func noSubcommand(*cobra.Command, []string) error { return errors.New("a subcommand is missing") }
+
+// refuseWrongUse makes cobra's own subcommands tell wrong words from a question
+// for help, which to cobra are the same. They write to what root writes to now.
+func refuseWrongUse(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, command := range root.Commands() {
+		switch command.Name() {
+		case "completion":
+			command.RunE = noSubcommand
+		case "help":
+			command.Args = func(_ *cobra.Command, words []string) error {
+				_, _, err := root.Find(words)
+				return err
+			}
+		}
+	}
 }
 
 // wantsJSON adds the flag of subcommands that answer programs, too.
