@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -37,17 +36,24 @@ type Client struct {
 
 // NewClient makes a client; nothing is dialled before the first question.
 func NewClient(stateDir string) *Client {
-	path := filepath.Join(stateDir, SocketName)
-	var dialer net.Dialer
 	return &Client{
 		stateDir: stateDir,
 		http: http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", path)
-			},
+			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, stateDir) },
 		}},
 	}
+}
+
+// dial connects to the director of a state directory.
+func dial(ctx context.Context, stateDir string) (net.Conn, error) {
+	path, dir, err := socketPath(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", path)
 }
 
 // Status asks how the director is.

@@ -409,10 +409,30 @@ func TestTheSocketIsForOwnerAndGroupAndGoesWithTheListener(t *testing.T) {
 	}
 }
 
-func TestASocketPathTooLongIsRefused(t *testing.T) {
-	_, err := Listen("/tmp/" + strings.Repeat("x", 120))
-	if err == nil || !strings.Contains(err.Error(), "choose a shorter --state-dir") {
+func TestAStateDirectoryMayHaveALongPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("x", 200))
+	if _, err := NewClient(dir).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "no director runs with the state directory "+dir) {
 		t.Errorf("got %v", err)
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := NewServer(&fakeDirector{}, slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	if s, err := NewClient(dir).Status(t.Context()); err != nil || s.Workers != 2 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	server.Shutdown(t.Context())
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left in the directory: %v, %v", left, err)
 	}
 }
 
