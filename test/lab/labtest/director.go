@@ -27,6 +27,7 @@ type Director struct {
 // Start is how a test starts a director.
 type Start struct {
 	Config lab.DirectorConfig
+	Text   string   // of the configuration file, instead of Config
 	Race   bool     // use a program built with the race detector
 	Wrap   []string // program and arguments that run the director
 	Dir    string   // empty: a directory of the test's own
@@ -51,9 +52,13 @@ func TryDirector(tb testing.TB, t *lab.Topology, s Start) (*Director, error) {
 	if dir == "" {
 		dir = tb.TempDir()
 	}
+	text := s.Text
+	if text == "" {
+		text = s.Config.YAML()
+	}
 	binary, control := Binary(tb, s.Race), Binary(tb, false) // takes time that must not count below
 	started, err := t.Director.StartDirector(Context(tb), lab.DirectorStart{
-		Binary: binary, Dir: dir, Config: s.Config.YAML(), Wrap: s.Wrap, Env: s.Env,
+		Binary: binary, Dir: dir, Config: text, Wrap: s.Wrap, Env: s.Env,
 	})
 	if err != nil {
 		return nil, err

@@ -45,14 +45,20 @@ func (i *importer) howto(text []byte) error {
 		case key == "LVS_TYPE" && words[0] != "VS_NAT":
 			return fmt.Errorf("%s:%d: LVS_TYPE=%s: the director is for VS_NAT", i.file, number, words[0])
 		case key == "LVS_TYPE":
+		case key == "VIP" && vip.IsValid():
+			return fmt.Errorf("%s:%d: VIP: a second one: import a file for each", i.file, number)
 		case key == "VIP" && len(words) > 1:
 			i.config.VIPNIC = nicOf(words[0])
 			var ok bool
 			if vip, ok = i.host(words[1]); !ok {
 				return fmt.Errorf("%s:%d: VIP: no host is known by the name %s: name a hosts file that has it with --hosts", i.file, number, words[1])
 			}
+			if words[0] != i.config.VIPNIC || len(words) > 2 {
+				i.note(number, "VIP: all but the NIC and the address ignored: the director answers ARP for a VIP that the box does not have")
+			}
 		case key == "DIP":
 			i.config.DIPNIC = nicOf(words[0])
+			i.note(number, "DIP: all but the NIC ignored: give it that address, which is the realservers' default gateway, by the box's own means")
 		case key == "SERVICE":
 			services = append(services, line{number, words})
 		case unneeded[key] != "":

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,6 +80,7 @@ func TestTheHowtosSampleWithNames(t *testing.T) {
 		},
 	}})
 	sameNotes(t, notes, `f:2: INITIAL_STATE ignored: a director that runs forwards
+`+vipNote(3)+"\n"+dipNote(4)+`
 f:5: DIRECTOR_DEFAULT_GW ignored: routes are the box's own: set its default gateway there
 f:7: SERVER_NET_DEVICE ignored: nothing is to be done on realservers but their default gateway
 f:8: SERVER_DEFAULT_GW ignored: set the director's address on the realservers' network as their default gateway there`)
@@ -98,7 +100,16 @@ func TestTheHowtosSampleWithAddresses(t *testing.T) {
 			},
 		},
 	})
-	sameNotes(t, notes, `f:3: INITIAL_STATE ignored: a director that runs forwards`)
+	sameNotes(t, notes, `f:3: INITIAL_STATE ignored: a director that runs forwards
+`+vipNote(5)+"\n"+dipNote(6))
+}
+
+func vipNote(line int) string {
+	return fmt.Sprintf("f:%d: VIP: all but the NIC and the address ignored: the director answers ARP for a VIP that the box does not have", line)
+}
+
+func dipNote(line int) string {
+	return fmt.Sprintf("f:%d: DIP: all but the NIC ignored: give it that address, which is the realservers' default gateway, by the box's own means", line)
 }
 
 func TestRulesOfIpvsadmSave(t *testing.T) {
@@ -164,6 +175,7 @@ func TestAFileThatGivesNoConfigurationSaysWhy(t *testing.T) {
 		{"only a mark", "-A -f 5 -s rr\n", "f: has no service that the director could have"},
 		{"direct routing", "LVS_TYPE=VS_DR\n", "f:1: LVS_TYPE=VS_DR: the director is for VS_NAT"},
 		{"no VIP", "LVS_TYPE=VS_NAT\nSERVICE=t telnet rr 10.1.1.2\n", "f: has no VIP=NIC ADDRESS"},
+		{"a second VIP", head + "VIP=eth0:111 192.168.1.111\n", "f:4: VIP: a second one: import a file for each"},
 		{"no service", head, "f: has no service that the director could have"},
 		{"an unknown VIP", "VIP=eth0:110 nobody 255.255.255.0\n", "f:1: VIP: no host is known by the name nobody: name a hosts file that has it with --hosts"},
 		{"an unknown realserver", head + "SERVICE=t telnet rr nobody:telnet\n", "f:4: SERVICE: no host is known by the name nobody: name a hosts file that has it with --hosts"},
