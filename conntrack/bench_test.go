@@ -74,17 +74,21 @@ func benchmarkBatch(b *testing.B, table *Table, order *sequence, touch bool) {
 	b.ReportAllocs()
 	var connections [batchSize]Connection
 	var hashes [batchSize]Hash
+	var likely [batchSize]*Entry
 	for b.Loop() {
 		for i := range connections {
 			c := order.next()
 			connections[i], hashes[i] = c, table.Hash(c.ClientAddr, c.ClientPort, c.Protocol)
 		}
 		if touch {
-			table.Touch(hashes[:]...)
+			table.Touch(hashes[:], likely[:])
 		}
 		for i := range connections {
 			c := &connections[i]
-			e := table.FindRequest(hashes[i], c.ClientAddr, c.ClientPort, c.VirtualAddr, c.VirtualPort, c.Protocol)
+			e := likely[i]
+			if !touch || !e.Carries(Request, c.ClientAddr, c.ClientPort, c.VirtualAddr, c.VirtualPort, c.Protocol) {
+				e = table.FindRequest(hashes[i], c.ClientAddr, c.ClientPort, c.VirtualAddr, c.VirtualPort, c.Protocol)
+			}
 			table.Observe(e, Request, flagACK, 1)
 		}
 	}

@@ -107,14 +107,14 @@ func (e *Entry) HalfOpen() bool { return worthOf(e.State, e.Replied()) == halfOp
 // table is full: it is half-open or closing.
 func (e *Entry) Evictable() bool { return worthOf(e.State, e.Replied()) != keep }
 
-// hasClient reports whether the connection has this client end.
-func (e *Entry) hasClient(addr uint32, port uint16, protocol uint8) bool {
-	return e.ClientAddr == addr && e.ClientPort == port && e.Protocol == protocol
-}
-
-// hasServer reports whether a packet that goes in direction dir names this
-// end: the virtual one in a request, the real one in a reply.
-func (e *Entry) hasServer(dir Direction, addr uint32, port uint16) bool {
+// Carries reports whether a packet that goes in direction dir belongs to the
+// connection: whether it has this client end, and this server end, which is the
+// virtual one in a request and the real one in a reply. Of an entry that has
+// left the table it says no.
+func (e *Entry) Carries(dir Direction, clientAddr uint32, clientPort uint16, addr uint32, port uint16, protocol uint8) bool {
+	if e.ClientAddr != clientAddr || e.ClientPort != clientPort || e.Protocol != protocol || e.flags&inUse == 0 {
+		return false
+	}
 	if dir == Request {
 		return e.VirtualAddr == addr && e.VirtualPort == port
 	}

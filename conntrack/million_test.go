@@ -62,7 +62,7 @@ func TestTheTableNeverAllocates(t *testing.T) {
 		// Twice the capacity at first, then all of it expires again and again.
 		c := numbered(n%3000, protocolTCP)
 		h := table.Hash(c.ClientAddr, c.ClientPort, c.Protocol)
-		table.Touch(h)
+		table.Touch([]Hash{h}, make([]*Entry, 1))
 		e := findRequest(table, c)
 		if e == nil {
 			if e = insert(table, c, now); e == nil {

@@ -177,8 +177,12 @@ func (m *reference) remove(c Connection) {
 
 // find looks a connection up in all ways and compares it with what is known.
 func (m *reference) find(c Connection) *Entry {
-	m.table.Touch(m.table.Hash(c.ClientAddr, c.ClientPort, c.Protocol))
+	var likely [1]*Entry
+	m.table.Touch([]Hash{m.table.Hash(c.ClientAddr, c.ClientPort, c.Protocol)}, likely[:])
 	e, back := findRequest(m.table, c), findReply(m.table, c)
+	if l := likely[0]; l != e && carriesRequest(l, c) {
+		m.t.Fatalf("%+v: %v carries it, but %v is found", c, *l, e)
+	}
 	k := m.known[c]
 	if (e != nil) != (k != nil) || e != back {
 		m.t.Fatalf("%+v: request finds %v, reply finds %v, known %v", c, e, back, k)

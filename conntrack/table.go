@@ -52,7 +52,7 @@ type Table struct {
 	reviewed  uint32 // next entry whose deadline may have come forward by SetTimeouts
 	reviewEnd uint32 // first entry that need not be looked at
 
-	touched uint32 // what Touch read last; gives its loads a use
+	touched uint64 // what Touch read last; gives its loads a use
 }
 
 // New returns an empty table. It fails when the options make no sense or the
@@ -103,7 +103,7 @@ func (t *Table) find(h Hash, dir Direction, clientAddr uint32, clientPort uint16
 		b := &t.buckets[at]
 		for found := b.match(h.tag()); found != 0; found &= found - 1 {
 			e := &t.entries[b.entries[slotOf(found)]]
-			if e.hasClient(clientAddr, clientPort, protocol) && e.hasServer(dir, addr, port) {
+			if e.Carries(dir, clientAddr, clientPort, addr, port, protocol) {
 				return e
 			}
 		}

@@ -5,7 +5,9 @@ const touchBatch = 64
 
 // Touch loads what a Find with each of the hashes will need, so that the
 // packets of a batch wait for memory together and not one after the other:
-// touch all, then find all. It has no other effect.
+// touch all, then find all. It leaves in likely, which is at least as long as
+// hashes, the entry that each hash most likely means, never nil: when
+// [Entry.Carries] says that it is the packet's, no Find is needed.
 //
 // Each of its loops has only few instructions between two loads that are not
 // in the cache, because the processor waits with all of the loads that fit its
@@ -14,26 +16,28 @@ const touchBatch = 64
 // of the time that it takes without Touch; 0.37 when the last two loops are
 // one, and 1.03 when one loop does all for each hash. With a thousand
 // connections, which the cache holds, Touch costs a seventh more.
-func (t *Table) Touch(hashes ...Hash) {
-	var homes [touchBatch]int
-	var entries [touchBatch]uint32
+func (t *Table) Touch(hashes []Hash, likely []*Entry) {
+	var homes [touchBatch]*bucket
 	for len(hashes) > 0 {
 		batch := hashes[:min(touchBatch, len(hashes))]
-		hashes = hashes[len(batch):]
+		entries := likely[:len(batch)]
+		hashes, likely = hashes[len(batch):], likely[len(batch):]
+		touched := uint64(0)
 		for i, h := range batch {
-			homes[i] = t.home(h)
-			t.touched = uint32(t.buckets[homes[i]].words[0])
+			homes[i] = &t.buckets[t.home(h)]
+			touched += homes[i].words[0]
 		}
 		for i, h := range batch {
-			b := &t.buckets[homes[i]]
-			entries[i] = 0
+			b := homes[i]
+			entries[i] = &t.entries[0]
 			if found := b.match(h.tag()); found != 0 {
-				entries[i] = b.entries[slotOf(found)]
+				entries[i] = &t.entries[b.entries[slotOf(found)%slots]]
 			}
 		}
-		for _, entry := range entries[:len(batch)] {
-			t.touched = t.entries[entry].ClientAddr
+		for _, e := range entries {
+			touched += uint64(e.ClientAddr)
 		}
+		t.touched = touched
 	}
 }
 
@@ -51,6 +55,6 @@ func (t *Table) approach(group []uint32) {
 		hashes[n] = t.Hash(e.ClientAddr, e.ClientPort, e.Protocol)
 	}
 	for _, h := range hashes[:len(group)] {
-		t.touched = uint32(t.buckets[t.home(h)].words[0])
+		t.touched += t.buckets[t.home(h)].words[0]
 	}
 }

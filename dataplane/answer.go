@@ -32,7 +32,8 @@ const (
 // to the link address the cause came from, so they need no next hop.
 type answers struct {
 	memory   [batchSize][packet.EthernetLen + 2*packet.VLANTagLen + maxAnswerLen]byte
-	used     int // answers of this batch; a frame causes one at the most
+	used     int          // answers of this batch; a frame causes one at the most
+	frame    packet.Frame // the one that is being queued
 	refusals limiter
 	echoes   limiter
 }
@@ -79,7 +80,7 @@ func (w *worker) icmp(f *packet.Frame, p *packet.Packet, port int) Verdict {
 		return AnswerLimited
 	}
 	sender := w.ports[port].Sender
-	out := sender.Reserve(*f)
+	out := sender.Reserve(f)
 	if out == nil {
 		return TransmitFull
 	}
@@ -92,7 +93,8 @@ func (w *worker) icmp(f *packet.Frame, p *packet.Packet, port int) Verdict {
 // 3.2.2.6): the data stays, so the checksum changes by the type alone.
 func echoReply(out []byte, p *packet.Packet) {
 	ethernet := packet.Ethernet(out)
-	ethernet.SetAddresses(ethernet.Source(), ethernet.Destination())
+	from, to := ethernet.Destination(), ethernet.Source()
+	ethernet.SetAddresses(&to, &from)
 	ip := p.IPv4(out)
 	ip.SetSource(p.Destination)
 	ip.SetDestination(p.Source)
@@ -195,7 +197,8 @@ func (w *worker) answer(f *packet.Frame, p *packet.Packet, source uint32, protoc
 	clear(out)
 	copy(out, f.Data[:link])
 	cause := packet.Ethernet(f.Data)
-	packet.Ethernet(out).SetAddresses(cause.Source(), cause.Destination())
+	from, to := cause.Destination(), cause.Source()
+	packet.Ethernet(out).SetAddresses(&to, &from)
 	ip := packet.IPv4(out[link : link+packet.IPv4Len])
 	ip[0] = 4<<4 | packet.IPv4Len/4
 	ip[1] = tos
@@ -212,7 +215,8 @@ func (w *worker) answer(f *packet.Frame, p *packet.Packet, source uint32, protoc
 // send queues an answer; its memory stays untouched until the flush.
 func (w *worker) send(out []byte, port int, v Verdict) Verdict {
 	sender := w.ports[port].Sender
-	if sender.Reserve(packet.Frame{Data: out}) == nil {
+	w.answers.frame = packet.Frame{Data: out}
+	if sender.Reserve(&w.answers.frame) == nil {
 		return TransmitFull
 	}
 	sender.Commit()

@@ -2,8 +2,8 @@ package dataplane
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,13 +24,22 @@ type known struct{}
 
 func (known) Resolve(Neighbour) {}
 
-// pipeline is one worker between ports that lend the same frames for ever and
-// throw away what is sent, with all neighbours resolved.
+// pipeline is one worker between ports that throw away what is sent, with all
+// neighbours resolved. Its VIP NIC lends the same frames for ever.
 func pipeline(tb testing.TB, capacity int, requests []packet.Frame) (*worker, *still) {
+	tb.Helper()
+	workers, clock := pipelines(tb, 1, capacity)
+	workers[0].ports[VIPPort].Receiver = packettest.NewRepeater(requests...)
+	return workers[0], clock
+}
+
+// pipelines is a dataplane's workers, whose ports have nothing and throw away
+// what is sent, with all neighbours resolved.
+func pipelines(tb testing.TB, workers, capacity int) ([]*worker, *still) {
 	tb.Helper()
 	clock := &still{ns: int64(time.Hour)}
 	d, err := New(Options{
-		Workers: 1, Connections: capacity, Timeouts: conntrack.DefaultTimeouts(),
+		Workers: workers, Connections: capacity, Timeouts: conntrack.DefaultTimeouts(),
 		Seed: 1, Now: clock.now, Resolver: known{},
 	})
 	if err != nil {
@@ -54,19 +63,20 @@ func pipeline(tb testing.TB, capacity int, requests []packet.Frame) (*worker, *s
 			{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Port: VIPPort, Gateway: packettest.Addr("192.168.1.1")},
 		},
 	})
-	w := d.workers[0]
-	w.ports = []Port{
-		{Receiver: packettest.NewRepeater(requests...), Sender: new(packettest.Discarder)},
-		{Receiver: empty{}, Sender: new(packettest.Discarder)},
+	for _, w := range d.workers {
+		w.ports = []Port{
+			{Receiver: empty{}, Sender: new(packettest.Discarder)},
+			{Receiver: empty{}, Sender: new(packettest.Discarder)},
+		}
+		w.beginBatch()
+		for _, addr := range []string{"10.1.1.2", "10.1.1.3"} {
+			w.route(packettest.Addr(addr))
+			w.learn(Neighbour{DIPPort, packettest.Addr(addr)}, packet.MAC{2}, true)
+		}
+		w.route(packettest.Addr("1.1.1.1"))
+		w.learn(Neighbour{VIPPort, packettest.Addr("192.168.1.1")}, packet.MAC{2}, true)
 	}
-	w.beginBatch()
-	for _, addr := range []string{"10.1.1.2", "10.1.1.3"} {
-		w.route(packettest.Addr(addr))
-		w.learn(Neighbour{DIPPort, packettest.Addr(addr)}, packet.MAC{2}, true)
-	}
-	w.route(packettest.Addr("1.1.1.1"))
-	w.learn(Neighbour{VIPPort, packettest.Addr("192.168.1.1")}, packet.MAC{2}, true)
-	return w, clock
+	return d.workers, clock
 }
 
 // empty is a receiver that has nothing.
@@ -103,31 +113,79 @@ func TestNoPacketAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkPipeline is the worker without rings: parse, look up, state, timer,
-// rewrite. An operation is one packet.
-func BenchmarkPipeline(b *testing.B) {
-	for _, flows := range []int{1_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprintf("established/%d", flows), func(b *testing.B) {
-			w, clock := pipeline(b, flows+flows/4, flowFrames(flows, packettest.SYN))
-			for i := 0; i < flows; i += batchSize {
-				w.turn()
-			}
-			w.ports[VIPPort].Receiver = packettest.NewRepeater(shuffled(flowFrames(flows, packettest.ACK))...)
-			run(b, w, clock)
-			if n := w.verdicts[ForwardedRequest]; n < uint64(b.N) {
-				b.Fatalf("%d of %d packets forwarded", n, b.N)
-			}
-		})
+// segment is what each flow of a benchmark sends; flows differ in the client's
+// address.
+func segment(flags uint8) packet.Frame {
+	return packettest.TCP("11.0.0.0:5000", "192.168.1.110:80", flags)
+}
+
+// establish opens flows and hands the worker segments of them at random.
+func establish(w *worker, flows int) {
+	w.ports[VIPPort].Receiver = packettest.NewFlows(segment(packettest.SYN), flows, false)
+	for i := 0; i < flows; i += batchSize {
+		w.turn()
 	}
+	w.ports[VIPPort].Receiver = packettest.NewFlows(segment(packettest.ACK), flows, true)
+	w.verdicts[ForwardedRequest] = 0
+}
+
+// BenchmarkPipeline is the worker without rings: parse, look up, state, timer,
+// rewrite. An operation is one packet; making it costs some nanoseconds that
+// BenchmarkFlows measures.
+func BenchmarkPipeline(b *testing.B) {
+	for _, flows := range []int{1_000, 100_000, 1_000_000, 10_000_000} {
+		w, clock := pipeline(b, flows+flows/16, []packet.Frame{segment(packettest.SYN)})
+		establish(w, flows)
+		b.Run(fmt.Sprintf("established/%d", flows), func(b *testing.B) {
+			run(b, w, clock)
+		})
+		if n := w.verdicts[ForwardedRequest]; n == 0 || w.table.Len() < flows {
+			b.Fatalf("%d packets forwarded of %d flows", n, w.table.Len())
+		}
+	}
+	w, clock := pipeline(b, 1<<20, []packet.Frame{segment(packettest.SYN)})
+	w.ports[VIPPort].Receiver = packettest.NewFlows(segment(packettest.SYN), 1<<24, false)
 	b.Run("every packet a new flow", func(b *testing.B) {
-		w, clock := pipeline(b, 1<<20, flowFrames(1<<22, packettest.SYN))
 		run(b, w, clock)
 	})
 }
 
+// BenchmarkFlows is what making a packet costs in BenchmarkPipeline.
+func BenchmarkFlows(b *testing.B) {
+	flows := packettest.NewFlows(segment(packettest.ACK), 1_000_000, true)
+	var frames [batchSize]packet.Frame
+	for i := 0; i < b.N; i += batchSize {
+		flows.Receive(frames[:])
+	}
+}
+
+// BenchmarkWorkers is BenchmarkPipeline with workers that share a set of
+// services and nothing else. An operation is one packet of each worker, so that
+// the time stays the same where they do not disturb each other.
+func BenchmarkWorkers(b *testing.B) {
+	const flows = 10_000
+	for _, count := range []int{1, 2} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			workers, _ := pipelines(b, count, 2*flows*count)
+			for _, w := range workers {
+				establish(w, flows)
+			}
+			b.ResetTimer()
+			var running sync.WaitGroup
+			for _, w := range workers {
+				running.Go(func() {
+					for i := 0; i < b.N; i += batchSize {
+						w.turn()
+					}
+				})
+			}
+			running.Wait()
+		})
+	}
+}
+
 func run(b *testing.B, w *worker, clock *still) {
 	b.ReportAllocs()
-	b.ResetTimer()
 	for i := 0; i < b.N; i += batchSize {
 		clock.ns += 20_000
 		w.turn()
@@ -150,12 +208,5 @@ func flowFrames(n int, flags uint8) []packet.Frame {
 		tcp.SetChecksum(delta.Apply(tcp.Checksum()))
 		frames[i] = packet.Frame{Data: data}
 	}
-	return frames
-}
-
-// shuffled mixes frames, so that neighbours in the table are not neighbours in
-// time.
-func shuffled(frames []packet.Frame) []packet.Frame {
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(frames), func(i, j int) { frames[i], frames[j] = frames[j], frames[i] })
 	return frames
 }

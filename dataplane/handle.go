@@ -6,9 +6,10 @@ import (
 	"lvsnat/scheduler"
 )
 
-// handle decides one frame's fate. The direction is what most frames of the
-// port have; its hash has been computed.
-func (w *worker) handle(f *packet.Frame, s *staged, port int, direction conntrack.Direction) Verdict {
+// handle decides the fate of frame i of the batch. The direction is what most
+// frames of the port have; the batch was staged for it.
+func (w *worker) handle(i, port int, direction conntrack.Direction) Verdict {
+	f, s := &w.frames[i], &w.staged[i]
 	if s.status != packet.OK {
 		return verdictOfStatus[s.status]
 	}
@@ -16,15 +17,26 @@ func (w *worker) handle(f *packet.Frame, s *staged, port int, direction conntrac
 	if p.Protocol == packet.ICMPProtocol {
 		return w.icmp(f, p, port)
 	}
-	e := w.find(s.hash, p, direction)
-	if e == nil {
-		return w.miss(f, p, port, direction)
+	e := w.likely[i]
+	if !carries(e, p, direction) {
+		if e = w.find(w.hashes[i], p, direction); e == nil {
+			return w.miss(f, p, port, direction)
+		}
 	}
 	if direction == conntrack.Request && reopens(e, p) {
 		w.table.Remove(e)
 		return w.open(f, p, port)
 	}
 	return w.forward(f, p, port, e, direction)
+}
+
+// carries reports whether a packet belongs to a connection, taking its client
+// for the source of a request or the destination of a reply.
+func carries(e *conntrack.Entry, p *packet.Packet, direction conntrack.Direction) bool {
+	if direction == conntrack.Request {
+		return e.Carries(direction, p.Source, p.SourcePort, p.Destination, p.DestinationPort, p.Protocol)
+	}
+	return e.Carries(direction, p.Destination, p.DestinationPort, p.Source, p.SourcePort, p.Protocol)
 }
 
 // find looks a packet's connection up, taking its client for the source of a
@@ -117,12 +129,12 @@ func (w *worker) transmit(f *packet.Frame, p *packet.Packet, e *conntrack.Entry,
 	if hop.state != resolved {
 		return w.await(hop, f, p, e, direction)
 	}
-	out := w.ports[hop.Port].Sender.Reserve(*f)
+	out := w.ports[hop.Port].Sender.Reserve(f)
 	if out == nil {
 		return TransmitFull
 	}
 	rewrite(out, p, f.Offload.PartialChecksum(), e, direction)
-	packet.Ethernet(out).SetAddresses(hop.mac, w.network.links[hop.Port].MAC)
+	packet.Ethernet(out).SetAddresses(&hop.mac, &w.network.links[hop.Port].MAC)
 	w.ports[hop.Port].Sender.Commit()
 	return forwarded(direction)
 }

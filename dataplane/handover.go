@@ -83,10 +83,10 @@ func (w *worker) takeOver(box *inbox) int {
 		slot := &box.slots[(taken+uint32(i))%inboxSize]
 		w.frames[i] = packet.Frame{Data: slot.data, Offload: slot.offload}
 	}
+	w.stage(n, conntrack.Request)
 	for i := range n {
 		slot := &box.slots[(taken+uint32(i))%inboxSize]
-		w.stage(w.frames[i:i+1], conntrack.Request)
-		w.verdicts[w.handle(&w.frames[i], &w.staged[0], slot.port, conntrack.Request)]++
+		w.verdicts[w.handle(i, slot.port, conntrack.Request)]++
 	}
 	w.flush()
 	box.taken.Store(taken + uint32(n))

@@ -24,6 +24,7 @@ type pending struct {
 	frames []pendingFrame // in the order of arrival
 	memory []byte         // pendingFrameLen bytes for each
 	free   []int          // unused pieces of memory
+	frame  packet.Frame   // the one that is being queued
 	sent   uint64
 	lost   uint64
 }
@@ -73,13 +74,13 @@ func (w *worker) sendPending(h *hop) {
 		return
 	}
 	sender := w.ports[h.Port].Sender
-	w.takePending(h, func(f packet.Frame) {
+	w.takePending(h, func(f *packet.Frame) {
 		out := sender.Reserve(f)
 		if out == nil {
 			w.pending.lost++
 			return
 		}
-		packet.Ethernet(out).SetAddresses(h.mac, w.network.links[h.Port].MAC)
+		packet.Ethernet(out).SetAddresses(&h.mac, &w.network.links[h.Port].MAC)
 		sender.Commit()
 		w.pending.sent++
 	})
@@ -88,7 +89,7 @@ func (w *worker) sendPending(h *hop) {
 
 // forgetPending drops what has waited for a hop that does not answer.
 func (w *worker) forgetPending(h *hop) {
-	w.takePending(h, func(packet.Frame) { w.pending.lost++ })
+	w.takePending(h, func(*packet.Frame) { w.pending.lost++ })
 }
 
 // dropPending drops everything that waits.
@@ -101,7 +102,7 @@ func (w *worker) dropPending() {
 }
 
 // takePending takes the frames for h out of the queue, in their order.
-func (w *worker) takePending(h *hop, each func(packet.Frame)) {
+func (w *worker) takePending(h *hop, each func(*packet.Frame)) {
 	q := &w.pending
 	kept := q.frames[:0]
 	for _, f := range q.frames {
@@ -109,7 +110,8 @@ func (w *worker) takePending(h *hop, each func(packet.Frame)) {
 			kept = append(kept, f)
 			continue
 		}
-		each(packet.Frame{Data: q.piece(f.piece)[:f.length], Offload: f.offload})
+		q.frame = packet.Frame{Data: q.piece(f.piece)[:f.length], Offload: f.offload}
+		each(&q.frame)
 		q.free = append(q.free, f.piece)
 	}
 	q.frames = kept

@@ -28,7 +28,7 @@ type Sender interface {
 	// The rest is taken from frame itself, which must stay as it is until
 	// Flush. It returns nil when there is no room or the frame is larger than
 	// the NIC's MTU allows.
-	Reserve(frame packet.Frame) []byte
+	Reserve(frame *packet.Frame) []byte
 
 	// Commit lets the frame reserved last go with the next Flush. A frame that
 	// is reserved but not committed is forgotten.

@@ -51,9 +51,11 @@ type worker struct {
 	snapshot *scheduler.Snapshot
 	network  *network
 
+	// The batch, after the first pass over it.
 	frames [batchSize]packet.Frame
 	staged [batchSize]staged
 	hashes [batchSize]conntrack.Hash
+	likely [batchSize]*conntrack.Entry
 
 	alone    conntrack.Entry // of a packet that is translated without a connection
 	expired  conntrack.Ticks // up to when timers were looked at
@@ -61,11 +63,10 @@ type worker struct {
 	sleeping atomic.Bool
 }
 
-// staged is what the first pass over a batch leaves for the second.
+// staged is what the first pass over a batch finds in a frame.
 type staged struct {
 	packet packet.Packet
 	status packet.Status
-	hash   conntrack.Hash
 }
 
 func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
@@ -146,9 +147,9 @@ func (w *worker) receive(port int) int {
 	if port != VIPPort {
 		direction = conntrack.Reply
 	}
-	w.stage(w.frames[:n], direction)
-	for i := range w.frames[:n] {
-		w.verdicts[w.handle(&w.frames[i], &w.staged[i], port, direction)]++
+	w.stage(n, direction)
+	for i := range n {
+		w.verdicts[w.handle(i, port, direction)]++
 	}
 	w.flush()
 	receiver.Release()
@@ -157,23 +158,21 @@ func (w *worker) receive(port int) int {
 
 // stage parses a batch and touches the table where each packet's connection
 // should be, so that the memory of all of them is on its way at once.
-func (w *worker) stage(frames []packet.Frame, direction conntrack.Direction) {
-	hashes := w.hashes[:0]
-	for i := range frames {
+func (w *worker) stage(n int, direction conntrack.Direction) {
+	for i := range n {
 		s := &w.staged[i]
-		s.status = s.packet.Parse(frames[i].Data)
+		s.status = s.packet.Parse(w.frames[i].Data)
 		if s.status != packet.OK {
-			continue
+			continue // the hash of an earlier frame is as good as any
 		}
 		p := &s.packet
 		if direction == conntrack.Request {
-			s.hash = w.table.Hash(p.Source, p.SourcePort, p.Protocol)
+			w.hashes[i] = w.table.Hash(p.Source, p.SourcePort, p.Protocol)
 		} else {
-			s.hash = w.table.Hash(p.Destination, p.DestinationPort, p.Protocol)
+			w.hashes[i] = w.table.Hash(p.Destination, p.DestinationPort, p.Protocol)
 		}
-		hashes = append(hashes, s.hash)
 	}
-	w.table.Touch(hashes...)
+	w.table.Touch(w.hashes[:n], w.likely[:n])
 }
 
 // flush sends what the batch has queued; nothing of it is borrowed afterwards.

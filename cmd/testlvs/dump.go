@@ -17,7 +17,7 @@ type dumper struct {
 func newDumper(w io.Writer) *dumper { return &dumper{w: bufio.NewWriter(w)} }
 
 // Reserve gives room for one datagram, and none once writing has failed.
-func (d *dumper) Reserve(frame packet.Frame) []byte {
+func (d *dumper) Reserve(frame *packet.Frame) []byte {
 	if _, err := d.w.Write(nil); err != nil {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 type sender interface {
 	// Reserve queues a copy of the frame and returns its beginning to be
 	// rewritten, nil when there is no room.
-	Reserve(frame packet.Frame) []byte
+	Reserve(frame *packet.Frame) []byte
 	// Commit lets what was reserved last go with the next Flush.
 	Commit()
 	// Flush sends what was committed.
@@ -75,7 +75,7 @@ func (g *generator) batch(n uint64) uint64 {
 	frame := packet.Frame{Data: g.template.frame}
 	var done uint64
 	for ; done < n; done++ {
-		head := g.sender.Reserve(frame)
+		head := g.sender.Reserve(&frame)
 		if head == nil {
 			break
 		}

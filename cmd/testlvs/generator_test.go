@@ -25,7 +25,7 @@ type fakeRing struct {
 	flushedAt []time.Time
 }
 
-func (r *fakeRing) Reserve(frame packet.Frame) []byte {
+func (r *fakeRing) Reserve(frame *packet.Frame) []byte {
 	if r.stuck || len(r.committed) == r.room {
 		return nil
 	}

@@ -30,7 +30,7 @@ func newTemplate(o *options, hop nextHop, id uint16) *template {
 		udp:   o.udp,
 	}
 	ethernet := packet.Ethernet(t.frame)
-	ethernet.SetAddresses(hop.destination, hop.source)
+	ethernet.SetAddresses(&hop.destination, &hop.source)
 	ethernet.SetType(packet.TypeIPv4)
 
 	datagram := t.frame[packet.EthernetLen:]

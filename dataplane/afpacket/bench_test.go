@@ -39,7 +39,7 @@ func BenchmarkSend(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for range benchBatch {
-					if s.Reserve(frame) == nil {
+					if s.Reserve(&frame) == nil {
 						b.Fatal("no room")
 					}
 					s.Commit()
@@ -66,13 +66,13 @@ func BenchmarkForward(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for range benchBatch {
-					generator.Reserve(frame)
+					generator.Reserve(&frame)
 					generator.Commit()
 				}
 				generator.Flush()
 				for n := receiver.Receive(frames); n != 0; n = receiver.Receive(frames) {
 					for _, f := range frames[:n] {
-						elsewhere(sender.Reserve(f))
+						elsewhere(sender.Reserve(&f))
 						sender.Commit()
 					}
 					sender.Flush()

@@ -38,7 +38,7 @@ func (q *bigQueue) full() bool { return q.n == len(q.messages) }
 
 // reserve queues a frame longer than packet.HeadLen and returns the copy of its
 // beginning. The queue must not be full.
-func (q *bigQueue) reserve(frame packet.Frame) []byte {
+func (q *bigQueue) reserve(frame *packet.Frame) []byte {
 	head := q.heads[q.n][:]
 	// The kernel copies this much to the beginning of its buffer and the rest
 	// into pages. Looking into the headers must not meet a page, so all of

@@ -175,7 +175,7 @@ func TestFramesWithHeadersInAPageArePlacedToo(t *testing.T) {
 	f, s := c.far.fanout(t, p, Options{}), c.near.sender(t, Options{})
 	const frames = 40
 	for i := range uint32(frames) {
-		if s.Reserve(c.udp(c.near, c.far, 1, uint16(i), 1000, i)) == nil {
+		if s.Reserve(new(c.udp(c.near, c.far, 1, uint16(i), 1000, i))) == nil {
 			t.Fatal("no room")
 		}
 		writeOffload(s.ring.slot(s.head)[transmitOffset:], packet.Offload{}, 0)

@@ -227,7 +227,7 @@ func eventually(t testing.TB, f func() string) {
 func send(t testing.TB, s *Sender, frames ...packet.Frame) {
 	t.Helper()
 	for i, f := range frames {
-		if s.Reserve(f) == nil {
+		if s.Reserve(&f) == nil {
 			t.Fatalf("frame %d of %d bytes was refused", i, len(f.Data))
 		}
 		s.Commit()

@@ -22,7 +22,7 @@ func TestWhatASlowNICDoesNotTakeIsCountedAndTheRestGoesOn(t *testing.T) {
 			number := uint32(0)
 			for range batches {
 				for range batch {
-					if s.Reserve(c.udp(c.near, c.far, 1, 2, 958, number)) != nil {
+					if s.Reserve(new(c.udp(c.near, c.far, 1, 2, 958, number))) != nil {
 						s.Commit()
 					}
 					number++

@@ -54,7 +54,7 @@ func (s *Sender) SetMTU(bytes int) { s.mtu.Store(int32(bytes)) }
 // The rest is taken from frame itself, which must stay as it is until Flush. It
 // returns nil, and counts, when there is no room or the frame is larger than
 // the NIC's MTU allows.
-func (s *Sender) Reserve(frame packet.Frame) []byte {
+func (s *Sender) Reserve(frame *packet.Frame) []byte {
 	s.reserved, s.big.reserved = 0, false
 	if !s.fits(frame) {
 		s.stats.Dropped++
@@ -73,7 +73,7 @@ func (s *Sender) Reserve(frame packet.Frame) []byte {
 
 // fits reports whether the NIC can take the frame. A super-packet is cut to
 // size by the NIC; the kernel allows a tag on top of the MTU.
-func (s *Sender) fits(frame packet.Frame) bool {
+func (s *Sender) fits(frame *packet.Frame) bool {
 	if len(frame.Data) < packet.EthernetLen {
 		return false
 	}
@@ -88,7 +88,7 @@ func (s *Sender) fits(frame packet.Frame) bool {
 	return len(frame.Data) <= limit
 }
 
-func (s *Sender) reserveSlot(frame packet.Frame) []byte {
+func (s *Sender) reserveSlot(frame *packet.Frame) []byte {
 	if s.ring.status(s.head) != unix.TP_STATUS_AVAILABLE {
 		s.sendRing()
 		if s.ring.status(s.head) != unix.TP_STATUS_AVAILABLE {

@@ -115,7 +115,7 @@ func TestSenderKeepsOrderAndCountsWhateverTheNICRefuses(t *testing.T) {
 			"frame": func(t *rapid.T) {
 				length := rapid.OneOf(rapid.IntRange(18, 512), rapid.IntRange(18, 3000)).Draw(t, "length")
 				f := numbered(length, committed)
-				b := s.Reserve(f)
+				b := s.Reserve(&f)
 				if b == nil {
 					refusedAtOnce++
 					return
@@ -148,7 +148,7 @@ func TestSenderKeepsOrderAndCountsWhateverTheNICRefuses(t *testing.T) {
 
 		k.errors = nil
 		last := numbered(100, committed)
-		if s.Reserve(last) == nil {
+		if s.Reserve(&last) == nil {
 			t.Fatal("no room after all was flushed")
 		}
 		s.Commit()
@@ -199,7 +199,7 @@ func TestAFullQueueLosesOnlyWhatItMust(t *testing.T) {
 			s, k := newFakeSender(64, 512)
 			k.errors = slices.Repeat([]error{tt.error}, tt.refusals)
 			for i := range uint32(32) {
-				s.Reserve(numbered(60, i))
+				s.Reserve(new(numbered(60, i)))
 				s.Commit()
 			}
 			s.Flush()
@@ -216,7 +216,7 @@ func TestAFullQueueLosesOnlyWhatItMust(t *testing.T) {
 func TestAFrameThatIsSentLaterFindsTheRingFull(t *testing.T) {
 	s, k := newFakeSender(4, 512)
 	for i := range uint32(4) {
-		s.Reserve(numbered(60, i))
+		s.Reserve(new(numbered(60, i)))
 		s.Commit()
 	}
 	// The NIC has taken the frames but still reads them.
@@ -224,14 +224,14 @@ func TestAFrameThatIsSentLaterFindsTheRingFull(t *testing.T) {
 	for n := range uint32(4) {
 		k.ring.setStatus(n, unix.TP_STATUS_SENDING)
 	}
-	if s.Reserve(numbered(60, 4)) != nil {
+	if s.Reserve(new(numbered(60, 4))) != nil {
 		t.Error("a slot is given away that the NIC still reads")
 	}
 	if want := (packet.SenderStats{Sent: 4, Dropped: 1}); s.Stats() != want {
 		t.Errorf("stats %+v, want %+v", s.Stats(), want)
 	}
 	k.ring.setStatus(0, unix.TP_STATUS_AVAILABLE)
-	if s.Reserve(numbered(60, 4)) == nil {
+	if s.Reserve(new(numbered(60, 4))) == nil {
 		t.Error("no room though the NIC has given a slot back")
 	}
 }
@@ -262,7 +262,7 @@ func TestReserveKeepsToTheMTU(t *testing.T) {
 			if tt.tagged {
 				packet.Ethernet(b).SetType(packet.TypeVLAN)
 			}
-			got := s.Reserve(packet.Frame{Data: b, Offload: tt.offload}) != nil
+			got := s.Reserve(&packet.Frame{Data: b, Offload: tt.offload}) != nil
 			if got != tt.ok {
 				t.Errorf("taken: %v, want %v", got, tt.ok)
 			}
@@ -283,7 +283,7 @@ func TestOffloadsArePassedOn(t *testing.T) {
 			s, k := newFakeSender(8, 2048)
 			f := numbered(length, 0)
 			f.Offload = o
-			s.Reserve(f)
+			s.Reserve(&f)
 			s.Commit()
 			s.Flush()
 			got := readOffload(k.sent[0])
@@ -305,7 +305,7 @@ func TestSendingAllocatesNothing(t *testing.T) {
 			f := numbered(length, 0)
 			allocations := testing.AllocsPerRun(100, func() {
 				for range 3 {
-					s.Reserve(f)
+					s.Reserve(&f)
 					s.Commit()
 				}
 				s.Flush()
@@ -328,7 +328,7 @@ func BenchmarkSendToMemory(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 64 {
-			s.Reserve(f)
+			s.Reserve(&f)
 			s.Commit()
 		}
 		s.Flush()

@@ -221,8 +221,8 @@ func (b *bridge) carry(from, to int) int {
 		if f.Offload.PartialChecksum() {
 			b.partial++
 		}
-		if head := target.sender.Reserve(f); head != nil {
-			packet.Ethernet(head).SetAddresses(packet.MAC(target.peer), packet.MAC(target.own))
+		if head := target.sender.Reserve(&f); head != nil {
+			packet.Ethernet(head).SetAddresses(new(packet.MAC(target.peer)), new(packet.MAC(target.own)))
 			target.sender.Commit()
 		}
 	}

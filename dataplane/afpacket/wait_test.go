@@ -47,7 +47,7 @@ func TestWait(t *testing.T) {
 		}
 	})
 	t.Run("returns when a frame arrives", func(t *testing.T) {
-		s.Reserve(c.udp(c.near, c.far, 1, 2, 50, 5))
+		s.Reserve(new(c.udp(c.near, c.far, 1, 2, 50, 5)))
 		s.Commit()
 		flushed := make(chan struct{})
 		go func() {

@@ -37,7 +37,7 @@ const (
 
 // PartialChecksum reports whether the transport checksum is only a
 // pseudo-header sum that the sending device is to complete.
-func (o Offload) PartialChecksum() bool {
+func (o *Offload) PartialChecksum() bool {
 	return o.Flags&OffloadNeedsChecksum != 0
 }
 

@@ -56,7 +56,7 @@ func (h Ethernet) Source() MAC { return MAC(h[6:12]) }
 func (h Ethernet) Type() uint16 { return binary.BigEndian.Uint16(h[12:14]) }
 
 // SetAddresses writes both addresses.
-func (h Ethernet) SetAddresses(destination, source MAC) {
+func (h Ethernet) SetAddresses(destination, source *MAC) {
 	copy(h[0:6], destination[:])
 	copy(h[6:12], source[:])
 }

@@ -65,7 +65,7 @@ func TestViewsWriteTheirFieldAndNothingElse(t *testing.T) {
 		want string
 	}{
 		{"Ethernet addresses", func(b []byte) {
-			packet.Ethernet(b).SetAddresses(packet.MAC{1, 2, 3, 4, 5, 6}, packet.MAC{7, 8, 9, 10, 11, 12})
+			packet.Ethernet(b).SetAddresses(&packet.MAC{1, 2, 3, 4, 5, 6}, &packet.MAC{7, 8, 9, 10, 11, 12})
 		}, `01 02 03 04 05 06 07 08 09 0a 0b 0c 00 00 00 00 00 00 00 00`},
 		{"EtherType", func(b []byte) { packet.Ethernet(b).SetType(0x0102) },
 			`00 00 00 00 00 00 00 00 00 00 00 00 01 02 00 00 00 00 00 00`},
@@ -130,7 +130,8 @@ func TestPartialChecksumIsTheNeedsChecksumFlag(t *testing.T) {
 		packet.OffloadNeedsChecksum: true,
 		packet.OffloadNeedsChecksum | packet.OffloadDataValid: true,
 	} {
-		if got := (packet.Offload{Flags: flags}).PartialChecksum(); got != want {
+		offload := packet.Offload{Flags: flags}
+		if got := offload.PartialChecksum(); got != want {
 			t.Errorf("flags %#02x: %v, want %v", flags, got, want)
 		}
 	}

@@ -71,55 +71,71 @@ func (p *Packet) Parse(frame []byte) Status {
 	if len(frame) < EthernetLen {
 		return Short
 	}
-	etherType := Ethernet(frame).Type()
 	offset := EthernetLen
-	for etherType == TypeVLAN || etherType == TypeSVLAN {
-		if len(frame) < offset+VLANTagLen {
-			return Short
+	if Ethernet(frame).Type() != TypeIPv4 {
+		var status Status
+		if offset, status = skipTags(frame); status != OK {
+			return status
 		}
-		etherType = binary.BigEndian.Uint16(frame[offset+2 : offset+4])
-		offset += VLANTagLen
-		if offset > EthernetLen+2*VLANTagLen {
-			return NotIPv4 // more than QinQ has
-		}
-	}
-	if etherType != TypeIPv4 {
-		return NotIPv4
 	}
 	p.VLAN = offset != EthernetLen
 	p.NetworkOffset = uint16(offset)
-	return p.parseIPv4(frame[offset:])
-}
-
-func (p *Packet) parseIPv4(b []byte) Status {
+	b := frame[offset:]
 	if len(b) < IPv4Len {
 		return Short
 	}
-	ip := IPv4(b)
-	if ip.Version() != 4 {
+	// An array, so that one comparison is enough for all fields.
+	ip := (*[IPv4Len]byte)(b)
+	if ip[0]>>4 != 4 {
 		return BadVersion
 	}
-	headerLen, totalLen := ip.HeaderLen(), ip.TotalLen()
+	headerLen, totalLen := int(ip[0]&0x0f)*4, int(binary.BigEndian.Uint16(ip[2:4]))
 	if headerLen < IPv4Len {
 		return BadHeaderLength
 	}
 	if totalLen < headerLen || totalLen > len(b) {
 		return BadTotalLength
 	}
-	if checksum.Sum(b[:headerLen], 0) != 0xffff {
+	if !checksum.ValidHeader(b[:headerLen]) {
 		return BadHeaderChecksum
 	}
-	p.Source, p.Destination = ip.Source(), ip.Destination()
+	p.Source, p.Destination = binary.BigEndian.Uint32(ip[12:16]), binary.BigEndian.Uint32(ip[16:20])
 	if !validSource(p.Source) {
 		return BadAddress
 	}
-	p.Protocol, p.TTL = ip.Protocol(), ip.TTL()
-	p.TransportOffset = p.NetworkOffset + uint16(headerLen)
-	p.End = uint32(p.NetworkOffset) + uint32(totalLen)
-	if ip.MoreFragments() || ip.FragmentOffset() != 0 {
+	p.Protocol, p.TTL = ip[9], ip[8]
+	p.TransportOffset = uint16(offset + headerLen)
+	p.End = uint32(offset + totalLen)
+	if binary.BigEndian.Uint16(ip[6:8])&(moreFragments|fragmentOffset) != 0 {
 		return Fragment
 	}
 	return p.parseTransport(b[headerLen:totalLen])
+}
+
+// Bits of the word of the IPv4 header that has the fragment's place.
+const (
+	moreFragments  = 0x2000
+	fragmentOffset = 0x1fff
+)
+
+// skipTags returns where the IPv4 header begins behind VLAN tags.
+func skipTags(frame []byte) (offset int, _ Status) {
+	offset = EthernetLen
+	etherType := Ethernet(frame).Type()
+	for etherType == TypeVLAN || etherType == TypeSVLAN {
+		if len(frame) < offset+VLANTagLen {
+			return 0, Short
+		}
+		etherType = binary.BigEndian.Uint16(frame[offset+2 : offset+4])
+		offset += VLANTagLen
+		if offset > EthernetLen+2*VLANTagLen {
+			return 0, NotIPv4 // more than QinQ has
+		}
+	}
+	if etherType != TypeIPv4 {
+		return 0, NotIPv4
+	}
+	return offset, OK
 }
 
 // validSource reports whether a host may send from addr (RFC 1812 section
@@ -137,12 +153,12 @@ func (p *Packet) parseTransport(b []byte) Status {
 		if len(b) < TCPLen {
 			return BadTransportLength
 		}
-		tcp := TCP(b)
-		if n := tcp.HeaderLen(); n < TCPLen || n > len(b) {
+		tcp := (*[TCPLen]byte)(b)
+		if n := int(tcp[12]>>4) * 4; n < TCPLen || n > len(b) {
 			return BadTransportLength
 		}
-		p.SourcePort, p.DestinationPort = tcp.SourcePort(), tcp.DestinationPort()
-		p.TCPFlags = tcp.Flags()
+		p.SourcePort, p.DestinationPort = binary.BigEndian.Uint16(tcp[0:2]), binary.BigEndian.Uint16(tcp[2:4])
+		p.TCPFlags = tcp[13]
 	case UDPProtocol:
 		if len(b) < UDPLen {
 			return BadTransportLength

@@ -48,7 +48,7 @@ type Discarder struct {
 const discardSlots = 512
 
 // Reserve returns a copy of frame's head.
-func (d *Discarder) Reserve(frame packet.Frame) []byte {
+func (d *Discarder) Reserve(frame *packet.Frame) []byte {
 	head := d.heads[d.next%discardSlots][:]
 	d.next++
 	return head[:copy(head, frame.Data)]

@@ -56,11 +56,11 @@ func TestSenderJoinsTheRewrittenHeadWithTheRestOfTheFrame(t *testing.T) {
 	frame := TCP(client, virtual, ACK, GSO(1448), Payload(Pattern(9000)))
 	before := bytes.Clone(frame.Data)
 
-	head := s.Reserve(frame)
+	head := s.Reserve(&frame)
 	if len(head) != packet.HeadLen || cap(head) != packet.HeadLen {
 		t.Fatalf("head has %d bytes of %d, want exactly %d", len(head), cap(head), packet.HeadLen)
 	}
-	packet.Ethernet(head).SetAddresses(DefaultSource, DefaultDestination)
+	packet.Ethernet(head).SetAddresses(&DefaultSource, &DefaultDestination)
 	s.Commit()
 	if sent := s.Sent(); len(sent) != 0 {
 		t.Errorf("%d frames were sent before Flush", len(sent))
@@ -78,10 +78,10 @@ func TestSenderJoinsTheRewrittenHeadWithTheRestOfTheFrame(t *testing.T) {
 
 func TestSenderForgetsWhatIsNotCommitted(t *testing.T) {
 	s := NewSender(t)
-	s.Reserve(TCP(client, virtual, SYN))
-	s.Reserve(TCP(client, virtual, ACK))
+	s.Reserve(new(TCP(client, virtual, SYN)))
+	s.Reserve(new(TCP(client, virtual, ACK)))
 	s.Commit()
-	s.Reserve(TCP(client, virtual, FIN))
+	s.Reserve(new(TCP(client, virtual, FIN)))
 	s.Flush()
 	Check(t, Only(t, s.Sent()), Flags(ACK))
 }
@@ -90,25 +90,25 @@ func TestSenderRefusesWhatDoesNotFit(t *testing.T) {
 	s := NewSender(t)
 	s.SetMTU(1000)
 	full := TCP(client, virtual, ACK, VLAN(1), Payload(Pattern(960)))
-	if s.Reserve(full) == nil {
+	if s.Reserve(&full) == nil {
 		t.Error("a datagram of the MTU's size in a VLAN is refused")
 	}
-	if s.Reserve(TCP(client, virtual, ACK, Payload(Pattern(961)))) != nil {
+	if s.Reserve(new(TCP(client, virtual, ACK, Payload(Pattern(961))))) != nil {
 		t.Error("a datagram of one byte more than the MTU is taken")
 	}
-	if s.Reserve(TCP(client, virtual, ACK, Payload(Pattern(961)), GSO(500))) == nil {
+	if s.Reserve(new(TCP(client, virtual, ACK, Payload(Pattern(961)), GSO(500)))) == nil {
 		t.Error("a super-packet is refused")
 	}
 	s.SetRoom(1)
-	if s.Reserve(full) == nil {
+	if s.Reserve(&full) == nil {
 		t.Error("the first frame is refused")
 	}
 	s.Commit()
-	if s.Reserve(full) != nil {
+	if s.Reserve(&full) != nil {
 		t.Error("a second frame is taken where there is room for one")
 	}
 	s.Flush()
-	if s.Reserve(full) == nil {
+	if s.Reserve(&full) == nil {
 		t.Error("after Flush there is no room")
 	}
 }
@@ -117,7 +117,7 @@ func TestSenderLosesAndCountsWhatTheLinkDoesNotTake(t *testing.T) {
 	s := NewSender(t)
 	for _, down := range []bool{true, false} {
 		s.SetDown(down)
-		s.Reserve(TCP(client, virtual, SYN))
+		s.Reserve(new(TCP(client, virtual, SYN)))
 		s.Commit()
 		s.Flush()
 	}
@@ -135,10 +135,10 @@ func TestSenderReportsMisuse(t *testing.T) {
 		want string
 	}{
 		{"Commit without Reserve", func(s *Sender) { s.Commit() }, "Commit without a frame"},
-		{"Commit twice", func(s *Sender) { s.Reserve(long); s.Commit(); s.Commit() }, "Commit without a frame"},
-		{"Commit after Flush", func(s *Sender) { s.Reserve(long); s.Flush(); s.Commit() }, "Commit without a frame"},
+		{"Commit twice", func(s *Sender) { s.Reserve(&long); s.Commit(); s.Commit() }, "Commit without a frame"},
+		{"Commit after Flush", func(s *Sender) { s.Reserve(&long); s.Flush(); s.Commit() }, "Commit without a frame"},
 		{"a head written after Commit", func(s *Sender) {
-			head := s.Reserve(long)
+			head := s.Reserve(&long)
 			s.Commit()
 			head[0] ^= 1
 			s.Flush()
@@ -148,7 +148,7 @@ func TestSenderReportsMisuse(t *testing.T) {
 			r.Inject(long)
 			frames := make([]packet.Frame, 1)
 			r.Receive(frames)
-			s.Reserve(frames[0])
+			s.Reserve(&frames[0])
 			s.Commit()
 			r.Release()
 			s.Flush()
@@ -261,7 +261,7 @@ func TestBenchmarkPortsDoNotAllocate(t *testing.T) {
 	frames := make([]packet.Frame, 3)
 	allocs := testing.AllocsPerRun(100, func() {
 		for _, f := range frames[:r.Receive(frames)] {
-			if head := s.Reserve(f); len(head) != min(len(f.Data), packet.HeadLen) {
+			if head := s.Reserve(&f); len(head) != min(len(f.Data), packet.HeadLen) {
 				t.Fatalf("head has %d bytes", len(head))
 			}
 			s.Commit()

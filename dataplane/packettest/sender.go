@@ -70,7 +70,7 @@ func (s *Sender) SetDown(down bool) {
 // Reserve queues frame and returns a copy of its first packet.HeadLen bytes,
 // not one more, or of all of a shorter frame. It returns nil when there is no
 // room or the frame is larger than the MTU.
-func (s *Sender) Reserve(frame packet.Frame) []byte {
+func (s *Sender) Reserve(frame *packet.Frame) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved = nil
@@ -79,7 +79,7 @@ func (s *Sender) Reserve(frame packet.Frame) []byte {
 	}
 	n := min(len(frame.Data), packet.HeadLen)
 	s.reserved = &reservation{
-		frame: frame,
+		frame: *frame,
 		head:  bytes.Clone(frame.Data[:n:n]),
 		tail:  bytes.Clone(frame.Data[n:]),
 	}
@@ -88,7 +88,7 @@ func (s *Sender) Reserve(frame packet.Frame) []byte {
 
 // tooLarge reports whether the link cannot carry frame. VLAN tags do not count
 // towards the MTU.
-func (s *Sender) tooLarge(frame packet.Frame) bool {
+func (s *Sender) tooLarge(frame *packet.Frame) bool {
 	datagram := len(frame.Data) - packet.EthernetLen
 	for at := packet.EthernetLen - 2; at+2 <= len(frame.Data); at += packet.VLANTagLen {
 		if t := uint16(frame.Data[at])<<8 | uint16(frame.Data[at+1]); t != packet.TypeVLAN && t != packet.TypeSVLAN {

@@ -35,7 +35,7 @@ const (
 // marshal makes the frame, without the padding that the NIC adds.
 func (m message) marshal(destination packet.MAC) []byte {
 	b := make([]byte, packet.EthernetLen, frameLen)
-	packet.Ethernet(b).SetAddresses(destination, m.sender.mac)
+	packet.Ethernet(b).SetAddresses(&destination, &m.sender.mac)
 	packet.Ethernet(b).SetType(packet.TypeARP)
 	b = binary.BigEndian.AppendUint16(b, hardwareEthernet)
 	b = binary.BigEndian.AppendUint16(b, packet.TypeIPv4)
