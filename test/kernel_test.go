@@ -165,6 +165,38 @@ func TestTrafficThatIsNotTheDirectorsIsRoutedByTheKernel(t *testing.T) {
 	labtest.Run(t, top.Realservers[0], "ping", "-n", "-c", "1", "-W", "5", "192.168.1.254")
 }
 
+// Under IPVS a client may also talk to a realserver by its own address, at the
+// port of a service, with the director as its router.
+func TestARealserversServicePortMayBeReachedDirectly(t *testing.T) {
+	for _, oneNIC := range []bool{false, true} {
+		t.Run(fmt.Sprintf("one NIC %v", oneNIC), func(t *testing.T) {
+			top := labtest.Build(t, lab.Options{Realservers: 2, Forward: true, OneNIC: oneNIC})
+			serveNames(t, top, ":80")
+			for _, rs := range top.Realservers {
+				labtest.Must(t, rs.ServeUDP(":7"))
+			}
+			labtest.Must(t, top.Client.AddRoute(lab.Route{To: realNet, Via: lab.DirectorIP}))
+			labtest.StartDirector(t, top, labtest.Start{Config: top.Config(web(top, "rr"),
+				lab.Service{Address: "192.168.1.110:7", Protocol: "udp", Scheduler: "rr", Realservers: lab.Realservers(rips(top, 0)...)})})
+			for i, rs := range top.Realservers {
+				rip := lab.RIP(i).String()
+				if got := get(t, top.Client, rip); got != rs.Name {
+					t.Errorf("%s:80 was answered by %q, want %s", rip, got, rs.Name)
+				}
+				c, err := top.Client.DialContext(labtest.Context(t), "udp4", rip+":7")
+				labtest.Must(t, err)
+				defer c.Close()
+				if got, want := ask(t, c, "hello"), rs.Name+" hello"; got != want {
+					t.Errorf("%s:7 answered %q, want %q", rip, got, want)
+				}
+			}
+			if !carries(t, top) {
+				t.Error("what goes through the director is no longer clean")
+			}
+		})
+	}
+}
+
 func TestAVIPMayBecomeTheKernelsAndCeaseToBe(t *testing.T) {
 	l := startLive(t, lab.Options{Realservers: 1})
 	vip := netip.PrefixFrom(lab.VIP, 24)

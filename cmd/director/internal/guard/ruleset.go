@@ -31,6 +31,9 @@ const (
 	reg0 = unix.NFT_REG32_00 + iota
 	reg1
 	reg2
+	reg3
+	reg4
+	reg5
 )
 
 // A ruleset is the guard's table as the kernel has it:
@@ -42,6 +45,7 @@ const (
 //		set realservers { type ipv4_addr . inet_proto . inet_service }
 //		set whole_realservers { type ipv4_addr . inet_proto }
 //		set replying { type ipv4_addr . inet_proto }
+//		set direct { type ipv4_addr . inet_proto . inet_service . ipv4_addr . inet_service; timeout 1h }
 //		chain nic0 {
 //			type filter hook ingress device eth0 priority -300
 //			meta protocol != ip return
@@ -50,10 +54,12 @@ const (
 //			ip frag-off & 0x1fff != 0 return
 //			ip daddr . meta l4proto @whole_services counter drop
 //			ip daddr . meta l4proto . th dport @services counter drop
-//			ip saddr . meta l4proto @whole_realservers fib daddr type != 2-5 counter drop
-//			ip saddr . meta l4proto . th sport @realservers fib daddr type != 2-5 counter drop
-//			icmp error that quotes a packet to @whole_realservers fib daddr type != 2-5 counter drop
-//			icmp error that quotes a packet to @realservers fib daddr type != 2-5 counter drop
+//			from @whole_realservers, fib daddr type != 2-5, not of @direct: counter drop
+//			from @realservers, fib daddr type != 2-5, not of @direct: counter drop
+//			to @whole_realservers: update @direct
+//			to @realservers: update @direct
+//			icmp error that quotes a packet to @whole_realservers, fib daddr type != 2-5, not of @direct: counter drop
+//			icmp error that quotes a packet to @realservers, fib daddr type != 2-5, not of @direct: counter drop
 //		}
 //		chain nic1 { the same for eth1, replies before requests }
 //	}
@@ -64,8 +70,9 @@ const (
 // director under short connections. The sets are hash tables, so a packet costs
 // the same with one service and with ten thousand.
 type ruleset struct {
-	table *nftables.Table
-	sets  [numSets]*nftables.Set
+	table  *nftables.Table
+	sets   [numSets]*nftables.Set
+	direct *nftables.Set
 }
 
 // The sets, and what an element of each is.
@@ -90,7 +97,7 @@ func newRuleset(table string) *ruleset {
 		realservers:      {Table: t, Name: "realservers", KeyType: endpoint, Concatenation: true},
 		wholeRealservers: {Table: t, Name: "whole_realservers", KeyType: host, Concatenation: true},
 		replying:         {Table: t, Name: "replying", KeyType: host, Concatenation: true},
-	}}
+	}, direct: newDirect(t)}
 }
 
 // replace queues the commands that put this table, with empty sets and the
@@ -98,7 +105,7 @@ func newRuleset(table string) *ruleset {
 func (r *ruleset) replace(c *nftables.Conn, nics []hook, filled shape, priority nftables.ChainPriority) error {
 	r.remove(c)
 	c.AddTable(r.table)
-	for _, s := range r.sets {
+	for _, s := range append(r.sets[:], r.direct) {
 		s.ID = 0 // an ID names a set within one batch only
 		if err := c.AddSet(s, nil); err != nil {
 			return err
@@ -166,19 +173,21 @@ type rule struct {
 func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
 	first := []rule{
 		{vips, r.drop(vips, network(daddrOffset, 4, reg0))},
-		{replying, r.dropForwarded(replying, laterFragment(), network(saddrOffset, 4, reg0), protocol(reg1))},
+		{replying, r.dropForwarded(replying, slices.Concat(laterFragment(), network(saddrOffset, 4, reg0), protocol(reg1)), nil)},
 	}
 	requests := []rule{
 		{wholeServices, r.drop(wholeServices, network(daddrOffset, 4, reg0), protocol(reg1))},
 		{services, r.drop(services, network(daddrOffset, 4, reg0), protocol(reg1), transport(dportOffset, 2, reg2))},
 	}
 	replies := []rule{
-		{wholeRealservers, r.dropForwarded(wholeRealservers, network(saddrOffset, 4, reg0), protocol(reg1))},
-		{realservers, r.dropForwarded(realservers, network(saddrOffset, 4, reg0), protocol(reg1), transport(sportOffset, 2, reg2))},
+		{wholeRealservers, r.dropForwarded(wholeRealservers, fromRealserver(), r.notDirect())},
+		{realservers, r.dropForwarded(realservers, fromRealserver(), r.notDirect())},
 	}
-	errors := []rule{
-		{wholeRealservers, r.dropForwarded(wholeRealservers, icmpQuote())},
-		{realservers, r.dropForwarded(realservers, icmpQuote())},
+	others := []rule{
+		{wholeRealservers, r.remember(wholeRealservers, toRealserver())},
+		{realservers, r.remember(realservers, toRealserver())},
+		{wholeRealservers, r.dropForwarded(wholeRealservers, icmpQuote(), r.notDirect())},
+		{realservers, r.dropForwarded(realservers, icmpQuote(), r.notDirect())},
 	}
 	if port != dataplane.VIPPort {
 		first[0], first[1] = first[1], first[0]
@@ -196,7 +205,7 @@ func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
 	list = append(list, append(laterFragment(), &expr.Verdict{Kind: expr.VerdictReturn}))
 	add(requests)
 	add(replies)
-	add(errors)
+	add(others)
 	return list
 }
 
@@ -215,10 +224,11 @@ func (r *ruleset) drop(set int, key ...[]expr.Any) []expr.Any {
 	return slices.Concat(slices.Concat(key...), r.in(set), dropped())
 }
 
-// dropForwarded is drop for what the kernel would forward. What a realserver
-// sends to the box itself is the answer to a health check, and stays.
-func (r *ruleset) dropForwarded(set int, key ...[]expr.Any) []expr.Any {
-	return slices.Concat(slices.Concat(key...), r.in(set), forwarded(), dropped())
+// dropForwarded is drop for what the kernel would forward and for which besides
+// holds. What a realserver sends to the box itself is the answer to a health
+// check, and stays.
+func (r *ruleset) dropForwarded(set int, key, besides []expr.Any) []expr.Any {
+	return slices.Concat(key, r.in(set), forwarded(), besides, dropped())
 }
 
 // in matches when the key in the registers from reg0 on is in the set.
@@ -263,10 +273,10 @@ func protocol(register uint32) []expr.Any {
 // 5 (linux/rtnetlink.h).
 func forwarded() []expr.Any {
 	return []expr.Any{
-		&expr.Fib{Register: reg0, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Fib{Register: reg5, FlagDADDR: true, ResultADDRTYPE: true},
 		&expr.Range{
 			Op:       expr.CmpOpNeq,
-			Register: reg0,
+			Register: reg5,
 			FromData: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL),
 			ToData:   binaryutil.NativeEndian.PutUint32(unix.RTN_MULTICAST),
 		},
@@ -286,8 +296,8 @@ func laterFragment() []expr.Any {
 	)
 }
 
-// icmpQuote matches ICMP errors and loads destination, protocol and destination
-// port of the packet they quote, which begins after the eight bytes of the
+// icmpQuote matches ICMP errors and loads what toRealserver does of the packet
+// they quote, which begins after the eight bytes of the
 // ICMP header (RFC 792). Of a quote with IP options nothing is known.
 func icmpQuote() []expr.Any {
 	const quote = packet.ICMPLen
@@ -306,5 +316,7 @@ func icmpQuote() []expr.Any {
 		transport(quote+daddrOffset, 4, reg0),
 		transport(quote+protocolOffset, 1, reg1),
 		transport(quote+packet.IPv4Len+dportOffset, 2, reg2),
+		transport(quote+saddrOffset, 4, reg3),
+		transport(quote+packet.IPv4Len+sportOffset, 2, reg4),
 	)
 }
