@@ -129,6 +129,7 @@ func (d *fakeDirector) open(protocol, client, virtual, real string) {
 type fakeNames struct{ names.Services }
 
 var testNames = fakeNames{names.ReadServices(strings.NewReader(`
+telnet 23/tcp
 http 80/tcp www
 https 443/tcp
 https 443/udp
