@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -114,42 +115,51 @@ func TestReloadMakesTheFileWinOverChangesAtRunTime(t *testing.T) {
 // Debian's ldirectord, which runs ipvsadm and reads its listings, takes a dead
 // realserver out and in again.
 func TestLdirectordWorksWithTheDirector(t *testing.T) {
+	t.Run("not quiescent, by a program", func(t *testing.T) {
+		dir := t.TempDir()
+		up := filepath.Join(dir, "up-")
+		check := filepath.Join(dir, "check")
+		labtest.Must(t, os.WriteFile(check, []byte("#!/bin/sh\ntest -e "+up+"$3\n"), 0o700))
+		for _, rip := range []string{"10.1.1.2", "10.1.1.3"} {
+			labtest.Must(t, os.WriteFile(up+rip, nil, 0o600))
+		}
+		ldirectord{
+			options: "checktimeout=5\nquiescent=no", check: "\tchecktype=external\n\tcheckcommand=" + check,
+			kill:   func(*lab.Host) error { return os.Remove(up + "10.1.1.3") },
+			revive: func(*lab.Host) error { return os.WriteFile(up+"10.1.1.3", nil, 0o600) },
+			isOut:  func(list string) bool { return !strings.Contains(list, "10.1.1.3:8000") },
+		}.run(t)
+	})
+	// The checks are connections from the director's own address, to the port
+	// that the guard watches.
+	t.Run("quiescent, by connecting", func(t *testing.T) {
+		ldirectord{
+			options: "checktimeout=3\nquiescent=yes", check: "\tchecktype=connect",
+			kill: func(rs *lab.Host) error { return rs.SetUp("eth0", false) },
+			revive: func(rs *lab.Host) error {
+				return errors.Join(rs.SetUp("eth0", true), rs.AddRoute(lab.Route{To: lab.Default, Via: lab.DIP}))
+			},
+			isOut: func(list string) bool {
+				return strings.Contains(list, "  -> 10.1.1.3:8000                Masq    0 ")
+			},
+		}.run(t)
+	})
+}
+
+// ldirectord is a way of running it: with two realservers, of which the second
+// dies and comes back.
+type ldirectord struct {
+	options, check string // lines of its configuration
+	kill, revive   func(rs *lab.Host) error
+	isOut          func(list string) bool // as ipvsadm -L -n shows it
+}
+
+func (l ldirectord) run(t *testing.T) {
+	t.Helper()
 	top := labtest.Build(t, lab.Options{Realservers: 2})
 	serveNames(t, top, ":8000")
 	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config()})
-	dir := t.TempDir()
-	// With -d it takes the ipvsadm of its working directory.
-	labtest.Must(t, os.Symlink(d.Binary, filepath.Join(dir, "ipvsadm")))
-	check := filepath.Join(dir, "check")
-	labtest.Must(t, os.WriteFile(check, []byte("#!/bin/sh\ntest -e "+dir+"/up-$3\n"), 0o700))
-	// The name becomes that of its file with the process id, in /var/run.
-	config := filepath.Join(dir, fmt.Sprintf("lvsnat-%d", os.Getpid()))
-	labtest.Must(t, os.WriteFile(config, []byte(`checktimeout=5
-checkinterval=1
-quiescent=no
-logfile="`+dir+`/log"
-virtual=192.168.1.110:80
-	real=10.1.1.2:8000 masq 1
-	real=10.1.1.3:8000 masq 2
-	protocol=tcp
-	scheduler=wlc
-	checktype=external
-	checkcommand=`+check+`
-`), 0o600))
-	up := func(address string) string { return filepath.Join(dir, "up-"+address) }
-	for _, rip := range rips(top, 0) {
-		labtest.Must(t, os.WriteFile(up(rip), nil, 0o600))
-	}
-	ldirectord, err := top.Director.Start(lab.Command{
-		Path: "ldirectord", Args: []string{"-d", config, "start"}, Dir: dir,
-		Env: []string{"DIRECTOR_STATE_DIR=" + d.StateDir},
-	})
-	labtest.Must(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("ldirectord said:\n%s%s", ldirectord.Stdout(), ldirectord.Stderr())
-		}
-	})
+	l.start(t, top, d)
 	bothListed := func() bool {
 		list := ipvsadm(d, "-L -n")
 		return strings.Contains(list, "  -> 10.1.1.2:8000                Masq    1 ") &&
@@ -159,9 +169,39 @@ virtual=192.168.1.110:80
 	// it was checked.
 	labtest.Eventually(t, "both realservers are in", bothListed)
 	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real1": 1, "real2": 2})
-	labtest.Must(t, os.Remove(up("10.1.1.3")))
-	labtest.Eventually(t, "the dead realserver is out", func() bool { return !strings.Contains(ipvsadm(d, "-L -n"), "10.1.1.3:8000") })
+	labtest.Must(t, l.kill(top.Realservers[1]))
+	labtest.Eventually(t, "the dead realserver is out", func() bool { return l.isOut(ipvsadm(d, "-L -n")) })
 	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real1": 3})
-	labtest.Must(t, os.WriteFile(up("10.1.1.3"), nil, 0o600))
+	labtest.Must(t, l.revive(top.Realservers[1]))
 	labtest.Eventually(t, "the realserver is in again", bothListed)
+}
+
+// start starts ldirectord beside the director.
+func (l ldirectord) start(t *testing.T, top *lab.Topology, d *labtest.Director) {
+	t.Helper()
+	dir := t.TempDir()
+	// With -d it takes the ipvsadm of its working directory.
+	labtest.Must(t, os.Symlink(d.Binary, filepath.Join(dir, "ipvsadm")))
+	// The name becomes that of its file with the process id, in /var/run.
+	config := filepath.Join(dir, fmt.Sprintf("lvsnat-%d", os.Getpid()))
+	labtest.Must(t, os.WriteFile(config, []byte(`checkinterval=1
+`+l.options+`
+logfile="`+dir+`/log"
+virtual=192.168.1.110:80
+	real=10.1.1.2:8000 masq 1
+	real=10.1.1.3:8000 masq 2
+	protocol=tcp
+	scheduler=wlc
+`+l.check+`
+`), 0o600))
+	p, err := top.Director.Start(lab.Command{
+		Path: "ldirectord", Args: []string{"-d", config, "start"}, Dir: dir,
+		Env: []string{"DIRECTOR_STATE_DIR=" + d.StateDir},
+	})
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("ldirectord said:\n%s%s", p.Stdout(), p.Stderr())
+		}
+	})
 }
