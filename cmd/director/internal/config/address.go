@@ -169,6 +169,8 @@ func (v value) nic(to *string) {
 	switch nic, label, found := strings.Cut(name, ":"); {
 	case found && label != "" && nic != "":
 		v.fail(fmt.Sprintf("%s %q is the label of an address", v.name, name), fmt.Sprintf("write the NIC, %s: %s", v.name, nic))
+	case name == "lo":
+		v.fail(fmt.Sprintf("%s is lo, which no packet from another machine comes by", v.name), "")
 	case len(name) > 15:
 		v.fail(fmt.Sprintf("%s %q is longer than the 15 bytes of a NIC's name", v.name, name), "")
 	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/:") || strings.ContainsFunc(name, invisible):

@@ -67,6 +67,8 @@ var broken = []struct{ name, text, want string }{
 		`f:1:10: vip_nic is the number 0; write vip_nic: eth0`},
 	{"a NIC's alias", "vip_nic: eth0:110\ndip_nic: eth1\n",
 		`f:1:10: vip_nic "eth0:110" is the label of an address; write the NIC, vip_nic: eth0`},
+	{"a NIC that is the loopback", "vip_nic: lo\ndip_nic: eth1\n",
+		`f:1:10: vip_nic is lo, which no packet from another machine comes by; write vip_nic: eth0`},
 	{"a NIC's name of 16 bytes", "vip_nic: abcdefghijklmnop\ndip_nic: eth1\n",
 		`f:1:10: vip_nic "abcdefghijklmnop" is longer than the 15 bytes of a NIC's name; write vip_nic: eth0`},
 	{"a NIC's name with a slash", "vip_nic: eth0\ndip_nic: /dev/eth1\n",
