@@ -121,10 +121,11 @@ func (w *worker) forward(f *packet.Frame, p *packet.Packet, port int, e *conntra
 
 // transmit counts a packet of a connection and puts it on its way.
 func (w *worker) transmit(f *packet.Frame, p *packet.Packet, e *conntrack.Entry, direction conntrack.Direction) Verdict {
-	w.tally(e, p, direction)
-	hop, verdict := w.hopOf(e, direction)
+	rs := &w.realservers[e.Dest]
+	rs.tally(p, direction)
+	hop := w.hopOf(rs, e, direction)
 	if hop == nil {
-		return verdict
+		return NoRoute
 	}
 	if hop.state != resolved {
 		return w.await(hop, f, p, e, direction)
@@ -144,19 +145,6 @@ func forwarded(direction conntrack.Direction) Verdict {
 		return ForwardedRequest
 	}
 	return ForwardedReply
-}
-
-// tally counts a packet of a connection for its realserver, as ip_vs_in_stats
-// and ip_vs_out_stats do: before it is known whether it can be sent.
-func (w *worker) tally(e *conntrack.Entry, p *packet.Packet, direction conntrack.Direction) {
-	t := &w.traffic[e.Dest]
-	if direction == conntrack.Request {
-		t.RequestPkts++
-		t.RequestBytes += uint64(p.Len())
-		return
-	}
-	t.ReplyPkts++
-	t.ReplyBytes += uint64(p.Len())
 }
 
 // recount moves a connection between its realserver's active and inactive ones.

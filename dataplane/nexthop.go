@@ -44,12 +44,6 @@ type hops struct {
 	epoch    uint32
 	list     []hop
 	index    map[Neighbour]uint32
-	dests    []destHop // by realserver ID
-}
-
-type destHop struct {
-	hop   uint32
-	epoch uint32
 }
 
 func newHops(resolver Resolver) hops {
@@ -62,52 +56,35 @@ func (h *hops) newEpoch() {
 	h.epoch++
 }
 
-// hopOf returns the next hop of a connection's packets in one direction. When
-// there is none the verdict says why.
-func (w *worker) hopOf(e *conntrack.Entry, direction conntrack.Direction) (*hop, Verdict) {
-	if direction == conntrack.Request {
-		return w.requestHop(e)
+// hopOf returns the next hop of a connection's packets in one direction, nil
+// when there is no route. A request's is remembered by realserver, of which
+// there are few.
+func (w *worker) hopOf(rs *realserver, e *conntrack.Entry, direction conntrack.Direction) *hop {
+	hop, epoch, to := &rs.hop, &rs.hopEpoch, e.RealAddr
+	if direction == conntrack.Reply {
+		hop, epoch, to = &e.Hop, &e.HopEpoch, e.ClientAddr
 	}
-	if e.HopEpoch != w.hops.epoch {
-		i, ok := w.route(e.ClientAddr)
+	if *epoch != w.hops.epoch {
+		i, ok := w.route(to)
 		if !ok {
-			return nil, NoRoute
+			return nil
 		}
-		e.Hop, e.HopEpoch = i, w.hops.epoch
+		*hop, *epoch = i, w.hops.epoch
 	}
-	return w.use(e.Hop)
-}
-
-// requestHop remembers the next hop by realserver: there are few of them.
-func (w *worker) requestHop(e *conntrack.Entry) (*hop, Verdict) {
-	if n := int(e.Dest) + 1; n > len(w.hops.dests) {
-		w.hops.dests = append(w.hops.dests, make([]destHop, n-len(w.hops.dests))...)
-	}
-	d := &w.hops.dests[e.Dest]
-	if d.epoch != w.hops.epoch {
-		i, ok := w.route(e.RealAddr)
-		if !ok {
-			return nil, NoRoute
-		}
-		d.hop, d.epoch = i, w.hops.epoch
-	}
-	return w.use(d.hop)
-}
-
-// use returns a hop and keeps the resolver's interest in it alive.
-func (w *worker) use(i uint32) (*hop, Verdict) {
-	h := &w.hops.list[i]
+	h := &w.hops.list[*hop]
 	if w.now >= h.nextAsk {
-		h.nextAsk = w.now + askSoon
-		if h.state == resolved {
-			h.nextAsk = w.now + askAgain
-		}
-		w.hops.resolver.Resolve(h.Neighbour)
+		w.ask(h)
 	}
-	if h.state == failed {
-		return nil, NeighbourFailed
+	return h
+}
+
+// ask keeps the resolver's interest in a hop alive.
+func (w *worker) ask(h *hop) {
+	h.nextAsk = w.now + askSoon
+	if h.state == resolved {
+		h.nextAsk = w.now + askAgain
 	}
-	return h, ForwardedRequest
+	w.hops.resolver.Resolve(h.Neighbour)
 }
 
 // route looks a destination up and returns the index of its next hop.
@@ -149,18 +126,4 @@ func (w *worker) learn(n Neighbour, mac packet.MAC, ok bool) {
 	}
 	h.state, h.mac = resolved, mac
 	w.sendPending(h)
-}
-
-// takeTraffic reads and clears a realserver's counters, and forgets its next
-// hop, because its ID will be another's.
-func (w *worker) takeTraffic(id uint32) Traffic {
-	if int(id) < len(w.hops.dests) {
-		w.hops.dests[id] = destHop{}
-	}
-	if int(id) >= len(w.traffic) {
-		return Traffic{}
-	}
-	t := w.traffic[id]
-	w.traffic[id] = Traffic{}
-	return t
 }

@@ -9,7 +9,7 @@ import (
 // translateAlone sends a datagram of a service with one-packet scheduling to a
 // realserver without entering a connection.
 func (w *worker) translateAlone(f *packet.Frame, p *packet.Packet, rs *scheduler.Realserver) Verdict {
-	w.traffic[rs.ID].Connections++
+	w.realservers[rs.ID].traffic.Connections++
 	w.alone = conntrack.Stateless(conntrack.Connection{
 		ClientAddr: p.Source, ClientPort: p.SourcePort,
 		VirtualAddr: p.Destination, VirtualPort: p.DestinationPort,

@@ -73,7 +73,7 @@ func (w *worker) insert(p *packet.Packet, rs *scheduler.Realserver) (*conntrack.
 		return nil, TableFull
 	}
 	rs.Opened()
-	w.traffic[rs.ID].Connections++
+	w.realservers[rs.ID].traffic.Connections++
 	return e, ForwardedRequest
 }
 

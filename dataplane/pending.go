@@ -48,9 +48,13 @@ func newPending() pending {
 	return p
 }
 
-// await rewrites a frame and keeps it until its next hop is resolved.
+// await rewrites a frame and keeps it until its next hop is resolved, unless
+// that has failed.
 func (w *worker) await(h *hop, f *packet.Frame, p *packet.Packet, e *conntrack.Entry, direction conntrack.Direction) Verdict {
 	q := &w.pending
+	if h.state == failed {
+		return NeighbourFailed
+	}
 	if len(f.Data) > pendingFrameLen || h.waiting >= maxPendingEach || len(q.free) == 0 {
 		return NeighbourQueueFull
 	}

@@ -109,11 +109,11 @@ func (d *Dataplane) Stats(ctx context.Context) (Stats, error) {
 	for i, w := range d.workers {
 		err := w.do(ctx, func(w *worker) {
 			s.Workers[i] = w.stats()
-			if n := len(w.traffic); n > len(traffic) {
+			if n := len(w.realservers); n > len(traffic) {
 				traffic = append(traffic, make([]Traffic, n-len(traffic))...)
 			}
-			for id := range w.traffic {
-				traffic[id].Add(w.traffic[id])
+			for id := range w.realservers {
+				traffic[id].Add(w.realservers[id].traffic)
 			}
 		})
 		if err != nil {

@@ -42,8 +42,9 @@ type worker struct {
 	answers  answers
 	inboxes  []*inbox // frames from each other worker, by its ID; nil at the own place
 	outboxes []*inbox // frames to each other worker
-	traffic  []Traffic
 	verdicts [NumVerdicts]uint64
+
+	realservers []realserver // by ID
 
 	// What holds for the whole batch.
 	now      int64 // ns
@@ -127,9 +128,7 @@ func (w *worker) beginBatch() {
 	w.now = w.plane.now()
 	w.ticks = conntrack.TicksOf(w.now)
 	w.snapshot = w.plane.services.Snapshot()
-	if n := len(w.snapshot.Dests()); n > len(w.traffic) {
-		w.traffic = append(w.traffic, make([]Traffic, n-len(w.traffic))...)
-	}
+	w.knowRealservers()
 	if network := w.plane.network.Load(); network != w.network {
 		w.network = network
 		w.hops.newEpoch()
