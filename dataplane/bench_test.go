@@ -84,6 +84,7 @@ type empty struct{}
 
 func (empty) Receive([]packet.Frame) int { return 0 }
 func (empty) Release()                   {}
+func (empty) Crowded() bool              { return false }
 
 // Stats has nothing to tell.
 func (empty) Stats() packet.ReceiverStats { return packet.ReceiverStats{} }

@@ -32,6 +32,7 @@ type Options struct {
 type Dataplane struct {
 	services scheduler.Set
 	network  atomic.Pointer[network]
+	clients  *clients
 	workers  []*worker
 	now      func() int64
 	drained  func()
@@ -56,6 +57,7 @@ func New(o Options) (*Dataplane, error) {
 		now:     o.Now,
 		drained: o.Drained,
 		retired: make(map[scheduler.Key]Traffic),
+		clients: newClients(o.Seed, o.Now()),
 	}
 	d.services.Random = o.Random
 	if o.Random == nil {
@@ -149,8 +151,8 @@ func (d *Dataplane) each(ctx context.Context, f func(*worker)) error {
 // forgotten.
 const tidyEvery = time.Second
 
-// tidy forgets what is no longer needed: persistence that has expired, and the
-// counters of removed realservers that have finished.
+// tidy forgets what is no longer needed: clients that have not come again,
+// persistence that has expired, and the counters of removed realservers that have finished.
 func (d *Dataplane) tidy(ctx context.Context) {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
@@ -160,6 +162,7 @@ func (d *Dataplane) tidy(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		d.clients.age(d.now())
 		for _, service := range d.services.Snapshot().Services() {
 			service.Sweep(d.now())
 		}

@@ -15,7 +15,8 @@
 //  8. rewrite.go   there the addresses, a port, TTL and checksums change
 //  9. worker.go    the batch is flushed, then the received frames released
 //
-// Beside this way, in files of their own: answers the director gives itself
+// Beside this way, in files of their own: what becomes of a flood of new
+// connections (admission.go, clients.go), answers the director gives itself
 // (answer.go), frames that wait for a neighbour (pending.go), frames that
 // belong to another worker (handover.go), datagrams that are translated without
 // a connection (onepacket.go).

@@ -83,6 +83,7 @@ func (w *worker) takeOver(box *inbox) int {
 		slot := &box.slots[(taken+uint32(i))%inboxSize]
 		w.frames[i] = packet.Frame{Data: slot.data, Offload: slot.offload}
 	}
+	w.admission.received(n, false)
 	w.stage(n, conntrack.Request)
 	for i := range n {
 		slot := &box.slots[(taken+uint32(i))%inboxSize]

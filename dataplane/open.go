@@ -25,6 +25,9 @@ func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
 	if w.snapshot.Virtual(p.Source) || w.network.isLocal(p.Source) {
 		return BadAddress // from the director itself, it says: a LAND packet
 	}
+	if !w.admission.admit(p.Source) {
+		return Shed
+	}
 	rs, bound := service.Pick(scheduler.Client{Addr: p.Source, Port: p.SourcePort, VirtualAddr: p.Destination, Now: w.now})
 	if rs == nil {
 		return w.unreachable(f, p, port)
@@ -40,7 +43,7 @@ func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
 		return verdict
 	}
 	if bound {
-		e.Mark |= boundByTemplate
+		e.Mark |= boundByTemplate | unassured
 	}
 	return w.forward(f, p, port, e, conntrack.Request)
 }
@@ -71,6 +74,9 @@ func (w *worker) insert(p *packet.Packet, rs *scheduler.Realserver) (*conntrack.
 	}, w.ticks)
 	if e == nil {
 		return nil, TableFull
+	}
+	if p.Protocol == packet.TCPProtocol {
+		e.Mark |= unproven
 	}
 	rs.Opened()
 	w.realservers[rs.ID].traffic.Connections++

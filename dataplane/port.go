@@ -17,6 +17,10 @@ type Receiver interface {
 	// Release takes back all frames lent so far.
 	Release()
 
+	// Crowded reports whether more than half of the room for frames is taken,
+	// those that are lent included.
+	Crowded() bool
+
 	// Stats reads the counts since the receiver was opened.
 	Stats() packet.ReceiverStats
 }

@@ -26,6 +26,8 @@ type WorkerStats struct {
 	Connections int    // entries in the table now
 	HalfOpen    int    // of these, opened but not answered or not established
 	Capacity    int    // the table's hard cap
+	Flood       FloodStage
+	Admitted    int64 // in FloodShedding: connections of unknown clients a second
 	Ports       []PortStats
 }
 
@@ -134,7 +136,11 @@ func (w *worker) stats() WorkerStats {
 		Connections: w.table.Len(),
 		HalfOpen:    w.table.HalfOpen(),
 		Capacity:    w.table.Capacity(),
+		Flood:       w.admission.stage(w.now),
 		Ports:       make([]PortStats, len(w.ports)),
+	}
+	if s.Flood == FloodShedding {
+		s.Admitted = w.admission.limit
 	}
 	for i := range w.ports {
 		s.Ports[i] = w.portStats(i)

@@ -22,6 +22,7 @@ const (
 	NotForUs           // neither to a VIP nor from a realserver's service port: the kernel's
 	KernelsOwn         // to a VIP that the kernel owns, but no service of the director: the kernel answers
 	NoConnection       // a realserver's packet that belongs to no connection
+	Shed               // a new connection of an unknown client, passed over because more arrive than can be carried
 	TableFull          // the connection table is full of connections that are worth more
 	TupleClash         // the realserver would see two connections with the same addresses and ports
 	NoRoute            // no route, or one through another NIC
@@ -59,6 +60,7 @@ var verdictNames = [NumVerdicts]string{
 	NotForUs:           "not_for_us",
 	KernelsOwn:         "kernels_own",
 	NoConnection:       "no_connection",
+	Shed:               "shed",
 	TableFull:          "table_full",
 	TupleClash:         "tuple_clash",
 	NoRoute:            "no_route",

@@ -40,9 +40,11 @@ type worker struct {
 	hops     hops
 	pending  pending
 	answers  answers
-	inboxes  []*inbox // frames from each other worker, by its ID; nil at the own place
-	outboxes []*inbox // frames to each other worker
-	verdicts [NumVerdicts]uint64
+
+	admission admission
+	inboxes   []*inbox // frames from each other worker, by its ID; nil at the own place
+	outboxes  []*inbox // frames to each other worker
+	verdicts  [NumVerdicts]uint64
 
 	realservers []realserver // by ID
 
@@ -81,6 +83,7 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 		pending: newPending(),
 		answers: newAnswers(),
 	}
+	w.admission.clients = d.clients
 	w.beginBatch()
 	var err error
 	w.table, err = conntrack.New(conntrack.Options{
@@ -112,6 +115,7 @@ func (w *worker) run(ctx context.Context) {
 // turn does once all there is to do and reports whether there was anything.
 func (w *worker) turn() bool {
 	w.beginBatch()
+	w.admission.review(w.now, w.table.Evicted())
 	w.serveCalls()
 	frames := 0
 	for i := range w.ports {
@@ -142,6 +146,7 @@ func (w *worker) receive(port int) int {
 	if n == 0 {
 		return 0
 	}
+	w.admission.received(n, n == batchSize && receiver.Crowded())
 	direction := conntrack.Request
 	if port != VIPPort {
 		direction = conntrack.Reply

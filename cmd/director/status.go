@@ -48,6 +48,12 @@ func writeStatus(w io.Writer, s control.Status) error {
 	fmt.Fprintf(t, "workers\t%d\n", s.Workers)
 	fmt.Fprintf(t, "connections\t%d of %d, %d half-open, %d evicted\n",
 		s.Connections.Current, s.Connections.Limit, s.Connections.HalfOpen, s.Connections.Evicted)
+	switch s.Connections.Flood {
+	case "evicting":
+		fmt.Fprintln(t, "flood\tthe table is full: half-open connections make way for new ones")
+	case "shedding":
+		fmt.Fprintf(t, "flood\tmore new connections than the workers can carry: of clients not seen before %d a second are admitted\n", s.Connections.Admitted)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}

@@ -69,6 +69,12 @@ func (r *Receiver) Receive(frames []packet.Frame) int {
 	return n
 }
 
+// Crowded reports whether more than half of the ring is taken, frames that are
+// lent included.
+func (r *Receiver) Crowded() bool {
+	return r.ring.status(r.oldest+r.ring.slots()/2)&unix.TP_STATUS_USER != 0
+}
+
 // ready reports whether the next slot has a frame.
 func (r *Receiver) ready() bool {
 	return r.ring.status(r.next)&unix.TP_STATUS_USER != 0

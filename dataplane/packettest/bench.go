@@ -31,6 +31,9 @@ func (r *Repeater) Receive(frames []packet.Frame) int {
 // Release takes back all frames; they stay as they are.
 func (r *Repeater) Release() {}
 
+// Crowded says no, although there is always more.
+func (r *Repeater) Crowded() bool { return false }
+
 // Stats reads the counts so far.
 func (r *Repeater) Stats() packet.ReceiverStats { return r.stats }
 

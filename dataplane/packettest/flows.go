@@ -84,5 +84,8 @@ func (f *Flows) write(data []byte, client uint32) {
 // Release takes back all frames.
 func (f *Flows) Release() {}
 
+// Crowded says no, although there is always more.
+func (f *Flows) Crowded() bool { return false }
+
 // Stats reads the counts so far.
 func (f *Flows) Stats() packet.ReceiverStats { return f.stats }

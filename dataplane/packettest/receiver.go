@@ -94,6 +94,14 @@ func (r *Receiver) Release() {
 	r.lent = nil
 }
 
+// Crowded reports whether more than 512 frames are pending or lent: half of the
+// director's rings.
+func (r *Receiver) Crowded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.queue)+len(r.lent) > 512
+}
+
 // Stats reads the counts so far.
 func (r *Receiver) Stats() packet.ReceiverStats {
 	r.mu.Lock()

@@ -46,6 +46,9 @@ type ConnectionsStatus struct {
 	HalfOpen int    `json:"half_open"` // of the current ones, not answered or not established
 	Limit    int    `json:"limit"`
 	Evicted  uint64 `json:"evicted"` // half-open or closing ones that made way for new ones
+
+	Flood    string `json:"flood"`              // the severest stage of a worker against floods: none, evicting or shedding
+	Admitted int64  `json:"admitted,omitempty"` // when shedding: new connections of unknown clients a second
 }
 
 // NIC is one network interface of the director, the rings of all workers

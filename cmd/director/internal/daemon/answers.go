@@ -101,9 +101,12 @@ func (d *director) Status(ctx context.Context) (control.Status, error) {
 	for port, nic := range box.NICs {
 		s.NICs = append(s.NICs, nicOf(port, len(d.nics), nic))
 	}
+	severest := dataplane.FloodNone
 	for _, w := range stats.Workers {
 		addWorker(&s, w)
+		severest = max(severest, w.Flood)
 	}
+	s.Connections.Flood = severest.String()
 	for _, c := range d.announcer.Conflicts() {
 		s.ARPConflicts = append(s.ARPConflicts, control.ARPConflict{
 			Address: c.VIP.String(), MAC: macText(c.MAC), NIC: d.nics[dataplane.VIPPort], Count: c.Count, LastSeen: c.Last,
@@ -117,6 +120,7 @@ func addWorker(s *control.Status, w dataplane.WorkerStats) {
 	s.Connections.HalfOpen += w.HalfOpen
 	s.Connections.Limit += w.Capacity
 	s.Connections.Evicted += w.Evicted
+	s.Connections.Admitted += w.Admitted
 	for v, n := range w.Verdicts {
 		s.Packets[dataplane.Verdict(v).String()] += n
 	}

@@ -17,6 +17,9 @@ var (
 	limit       = desc("director_connections_limit", "Entries the connection table has room for.")
 	evicted     = desc("director_connections_evicted_total", "Half-open or closing connections that made way for new ones.")
 
+	floodStage    = desc("director_flood_stage", "Which stage of the defence against floods of new connections is in force: evicting means that the table is full and half-open connections make way, shedding that the receive ring is crowded and only some connections of unknown clients are admitted.", "stage", "worker")
+	floodAdmitted = desc("director_flood_admitted_per_second", "Connections of unknown clients that are admitted in the stage shedding.", "worker")
+
 	ringReceived  = desc("director_ring_packets_received_total", "Frames taken from the receive ring.", "nic", "worker")
 	ringDrops     = desc("director_ring_drops_total", "Frames for which the receive ring had no room.", "nic", "worker")
 	ringTruncated = desc("director_ring_truncated_total", "Frames larger than a receive ring's slot that could not be fetched whole.", "nic", "worker")
@@ -32,6 +35,7 @@ var (
 
 var directorDescs = []*prometheus.Desc{
 	packets, queuedSent, queuedLost, connections, halfOpen, limit, evicted,
+	floodStage, floodAdmitted,
 	ringReceived, ringDrops, ringTruncated, transmitSent, transmitDrops,
 	arpConflicts, guard, reloadOK, reloadSuccess, buildInfo,
 }
@@ -69,6 +73,10 @@ func collectWorkers(send sender, workers []dataplane.WorkerStats, nics []string)
 		}
 		send.counter(queuedSent, w.QueuedSent, worker)
 		send.counter(queuedLost, w.QueuedLost, worker)
+		for stage := range dataplane.NumFloodStages {
+			send.gauge(floodStage, truth(stage == w.Flood), stage.String(), worker)
+		}
+		send.gauge(floodAdmitted, float64(w.Admitted), worker)
 		for port, p := range w.Ports {
 			nic := nics[port]
 			send.counter(ringReceived, p.Receiver.Received, nic, worker)

@@ -51,6 +51,7 @@ func hostOrder(text string) uint32 {
 func someStats() dataplane.Stats {
 	worker := dataplane.WorkerStats{
 		QueuedSent: 5, QueuedLost: 6, Evicted: 7, Connections: 100, HalfOpen: 10, Capacity: 1000,
+		Flood: dataplane.FloodShedding, Admitted: 1234,
 		Ports: []dataplane.PortStats{
 			{Receiver: packet.ReceiverStats{Received: 11, Dropped: 12, Truncated: 13}, Sender: packet.SenderStats{Sent: 14, Dropped: 15}},
 			{Receiver: packet.ReceiverStats{Received: 21, Dropped: 22, Truncated: 23}, Sender: packet.SenderStats{Sent: 24, Dropped: 25}},
@@ -144,6 +145,10 @@ func TestTheDirectorsOwnMetricsHaveWhatTheSourceSays(t *testing.T) {
 		`director_connections_half_open 10`,
 		`director_connections_limit 2000`,
 		`director_connections_evicted_total 7`,
+		`director_flood_stage{stage="shedding",worker="0"} 1`,
+		`director_flood_stage{stage="none",worker="0"} 0`,
+		`director_flood_stage{stage="none",worker="1"} 1`,
+		`director_flood_admitted_per_second{worker="0"} 1234`,
 		`director_ring_packets_received_total{nic="eth0",worker="0"} 11`,
 		`director_ring_drops_total{nic="eth1",worker="0"} 22`,
 		`director_ring_truncated_total{nic="eth0",worker="0"} 13`,

@@ -1,0 +1,123 @@
+package dataplane
+
+// admission decides whether a worker opens another connection. As long as the
+// worker keeps up, it always does. When frames pile up in a receive ring and
+// most of what arrives are new connections, it admits only so many of clients
+// that are not known to be real as leave the ring room, and tries slowly for
+// more. To pass over a SYN costs a twentieth of what it costs to forward it, so
+// that established connections and known clients go on undisturbed. The client
+// behind a SYN that was passed over sends it again after a second.
+//
+// The limit falls by a quarter in each interval in which the ring was crowded
+// and grows by a tenth in the others, and ends when nothing had to be
+// passed over for a second.
+type admission struct {
+	clients *clients
+
+	limited bool
+	limit   int64 // connections of unknown clients a second
+	credit  int64 // of these, in this interval
+	calm    int   // intervals in a row in which nothing was passed over
+
+	evicting int64  // ns; when half-open connections last made way
+	evicted  uint64 // how many had by then
+
+	// This interval.
+	begun   int64 // ns
+	crowded bool
+	frames  int64
+	opened  int64 // new connections asked for
+	shed    int64 // of these, passed over
+}
+
+const (
+	admissionInterval = int64(10 * 1e6) // ns
+	admissionCalm     = 100             // intervals until the limit ends
+	admissionLeast    = 1000            // connections a second that are always admitted
+)
+
+// A FloodStage is what a worker does about more new connections than it has
+// room or time for.
+type FloodStage uint8
+
+// The stages, from the mildest to the severest.
+const (
+	FloodNone     FloodStage = iota // all are admitted
+	FloodEvicting                   // the table is full: half-open connections make way for new ones
+	FloodShedding                   // the receive ring is crowded: of unknown clients only some are admitted
+
+	NumFloodStages // their number
+)
+
+// String returns the stage's name, a label of director_flood_stage.
+func (s FloodStage) String() string {
+	return [...]string{"none", "evicting", "shedding"}[s]
+}
+
+// stage is the one in force.
+func (a *admission) stage(now int64) FloodStage {
+	switch {
+	case a.limited:
+		return FloodShedding
+	case a.evicted > 0 && now-a.evicting < admissionCalm*admissionInterval:
+		return FloodEvicting
+	}
+	return FloodNone
+}
+
+// admit reports whether a connection may be opened to a client.
+func (a *admission) admit(addr uint32) bool {
+	a.opened++
+	if !a.limited || a.clients.known(addr) {
+		return true
+	}
+	if a.credit <= 0 {
+		a.shed++
+		return false
+	}
+	a.credit--
+	return true
+}
+
+// received counts a batch of frames, and that the ring they came from is
+// crowded.
+func (a *admission) received(frames int, crowded bool) {
+	a.frames += int64(frames)
+	a.crowded = a.crowded || crowded
+}
+
+// review sets the limit anew when an interval is over. It is told how many
+// connections have made way in all.
+func (a *admission) review(now int64, evicted uint64) {
+	elapsed := now - a.begun
+	if elapsed < admissionInterval {
+		return
+	}
+	if evicted != a.evicted {
+		a.evicted, a.evicting = evicted, now
+	}
+	switch {
+	case !a.limited:
+		if a.crowded && a.opened > a.frames/2 {
+			a.limited, a.calm = true, 0
+			a.limit = a.opened * 1e9 / elapsed
+			a.lower()
+		}
+	case a.crowded:
+		a.lower()
+	case a.shed > 0:
+		a.limit += a.limit/10 + 1
+		a.calm = 0
+	default:
+		if a.calm++; a.calm >= admissionCalm {
+			a.limited = false
+		}
+	}
+	// A worker that slept has no claim to what it did not need.
+	a.credit = a.limit * min(elapsed, 10*admissionInterval) / 1e9
+	a.begun, a.crowded, a.frames, a.opened, a.shed = now, false, 0, 0, 0
+}
+
+func (a *admission) lower() {
+	a.limit = max(a.limit-a.limit/4, admissionLeast)
+}
