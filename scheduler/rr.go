@@ -1,24 +1,39 @@
 package scheduler
 
+import "slices"
+
 // roundRobin takes the servers in turn. Weights count only as zero or not
 // (net/netfilter/ipvs/ip_vs_rr.c).
 type roundRobin struct {
-	last *Realserver // the server chosen last; the turn goes on behind it
+	servers []*Realserver // of the last Update
+	next    int           // place of the server whose turn it is
+}
+
+// Update goes on behind the server that was taken last or, when that is gone,
+// behind the nearest one before it that is left (ip_vs_rr_del_dest).
+func (s *roundRobin) Update(servers []*Realserver) {
+	last := min(s.next, len(s.servers)) - 1
+	s.next = 0
+	for ; last >= 0; last-- {
+		if i := slices.Index(servers, s.servers[last]); i >= 0 {
+			s.next = i + 1
+			break
+		}
+	}
+	s.servers = servers
 }
 
 // Pick returns the next eligible server behind the last one.
 func (s *roundRobin) Pick(servers []*Realserver, _ Client) *Realserver {
-	start := 0
-	for i, rs := range servers {
-		if rs == s.last {
-			start = i + 1
-			break
+	at := s.next
+	for range servers {
+		if at >= len(servers) {
+			at = 0
 		}
-	}
-	for i := range servers {
-		rs := servers[(start+i)%len(servers)]
+		rs := servers[at]
+		at++
 		if rs.eligible() {
-			s.last = rs
+			s.next = at
 			return rs
 		}
 	}

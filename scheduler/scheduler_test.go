@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -91,6 +92,18 @@ func TestRoundRobinGoesOnBehindTheLastServerAfterAChange(t *testing.T) {
 	apply(t, set, spec("rr", "10.1.1.2", "10.1.1.3", "10.1.1.4", "10.1.1.5"))
 	if got, want := picks(service, 3), []byte{2, 5, 4}; !slices.Equal(got, want) {
 		t.Errorf("chose %v after a server was added, want %v", got, want)
+	}
+}
+
+func TestRoundRobinGoesOnBehindAServerThatWasRemoved(t *testing.T) {
+	set := newSet()
+	service := apply(t, set, spec("rr", "10.1.1.2", "10.1.1.3", "10.1.1.4", "10.1.1.5"))
+	if got, want := picks(service, 3), []byte{5, 4, 3}; !slices.Equal(got, want) {
+		t.Fatalf("chose %v, want %v", got, want)
+	}
+	apply(t, set, spec("rr", "10.1.1.2", "10.1.1.5"))
+	if got, want := picks(service, 2), []byte{2, 5}; !slices.Equal(got, want) {
+		t.Errorf("chose %v after the last two servers were removed, want %v", got, want)
 	}
 }
 
@@ -261,19 +274,50 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
+func TestNoChoiceAllocates(t *testing.T) {
+	for _, name := range Names() {
+		service := manyServers(t, name, 20)
+		if allocs := testing.AllocsPerRun(200, func() { choose(service, Client{}) }); allocs != 0 {
+			t.Errorf("%s: %v allocations a choice", name, allocs)
+		}
+	}
+}
+
+// BenchmarkPick is one choice of each algorithm, by the number of servers, of
+// which half are busy.
 func BenchmarkPick(b *testing.B) {
 	for _, name := range Names() {
-		b.Run(name, func(b *testing.B) {
-			set := newSet()
-			if err := set.Apply([]ServiceSpec{spec(name, "10.1.1.2", "10.1.1.3*2", "10.1.1.4*3")}); err != nil {
-				b.Fatal(err)
-			}
-			service := set.Snapshot().Services()[0]
-			for b.Loop() {
-				choose(service, Client{})
-			}
+		for _, servers := range []int{1, 10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", name, servers), func(b *testing.B) {
+				service := manyServers(b, name, servers)
+				for client := uint32(0); b.Loop(); client++ {
+					choose(service, Client{Addr: client})
+				}
+			})
+		}
+	}
+}
+
+// manyServers is a service with n servers, of weights 1 to 3, half of them
+// with connections.
+func manyServers(tb testing.TB, scheduler string, n int) *Service {
+	wanted := spec(scheduler)
+	for i := range n {
+		wanted.Realservers = append(wanted.Realservers, RealserverSpec{
+			Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80), Weight: 1 + i%3,
 		})
 	}
+	set := newSet()
+	if err := set.Apply([]ServiceSpec{wanted}); err != nil {
+		tb.Fatal(err)
+	}
+	service := set.Snapshot().Services()[0]
+	for i, rs := range service.Realservers() {
+		if rs.Opened(); i%2 == 0 {
+			rs.Activated()
+		}
+	}
+	return service
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
