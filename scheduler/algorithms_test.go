@@ -41,6 +41,12 @@ func TestFirstChoices(t *testing.T) {
 		{"lblcr", []string{"10.1.1.2*2", "10.1.1.3*2"}, []byte{3, 3, 3, 2, 2, 2, 2}},
 		{"twos", []string{"10.1.1.2*0"}, []byte{0}},
 		{"twos", []string{"10.1.1.2"}, []byte{2, 2}},
+		{"swrr", []string{"10.1.1.2*1", "10.1.1.3*1", "10.1.1.4*5"}, []byte{4, 4, 3, 4, 2, 4, 4, 4, 4, 3}},
+		{"swrr", []string{"10.1.1.2*0"}, []byte{0, 0}},
+		{"swrr", nil, []byte{0}},
+		{"p2c", []string{"10.1.1.2*0"}, []byte{0}},
+		{"p2c", nil, []byte{0}},
+		{"p2c", []string{"10.1.1.2"}, []byte{2, 2}},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.scheduler, tt.servers), func(t *testing.T) {

@@ -15,7 +15,7 @@ func (s *locality) Pick(servers []*Realserver, client Client) *Realserver {
 	if rs := *chosen; rs != nil && rs.Weight() > 0 && !crowded(rs, servers) {
 		return rs
 	}
-	rs := leastForWeight(servers, (*Realserver).overhead)
+	rs := firstLeast(servers, client.Now)
 	if rs != nil {
 		*chosen = rs
 	}

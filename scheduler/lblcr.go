@@ -18,12 +18,12 @@ type serverSet struct {
 // Pick returns the least loaded server of the virtual address's set.
 func (s *replicatedLocality) Pick(servers []*Realserver, client Client) *Realserver {
 	set := s.sets.at(client.VirtualAddr, client.Now)
-	least := leastForWeight(set.servers, (*Realserver).overhead)
+	least := firstLeast(set.servers, client.Now)
 	set.shrink(client.Now)
 	if least != nil && !crowded(least, servers) {
 		return least
 	}
-	rs := leastForWeight(servers, (*Realserver).overhead)
+	rs := firstLeast(servers, client.Now)
 	if rs != nil {
 		set.join(rs, client.Now)
 	}

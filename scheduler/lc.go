@@ -1,20 +1,25 @@
 package scheduler
 
 // leastConnection takes the server with the least overhead, whatever its
-// weight; of equals, the first in the list (net/netfilter/ipvs/ip_vs_lc.c).
-type leastConnection struct{}
+// weight; of equals, the first in the list unless ties rotate
+// (net/netfilter/ipvs/ip_vs_lc.c).
+type leastConnection struct{ ties ties }
 
 // Pick returns the least loaded eligible server.
-func (leastConnection) Pick(servers []*Realserver, _ Client) *Realserver {
-	var least *Realserver
+func (s *leastConnection) Pick(servers []*Realserver, _ Client) *Realserver {
+	least := -1
 	var leastOverhead int64
-	for _, rs := range servers {
+	for at, rs := range s.ties.order(servers) {
 		if !rs.eligible() {
 			continue
 		}
-		if overhead := rs.overhead(); least == nil || overhead < leastOverhead {
-			least, leastOverhead = rs, overhead
+		if overhead := rs.overhead(); least < 0 || overhead < leastOverhead {
+			least, leastOverhead = at, overhead
 		}
 	}
-	return least
+	if least < 0 {
+		return nil
+	}
+	s.ties.took(least)
+	return servers[least]
 }

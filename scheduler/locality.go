@@ -61,6 +61,12 @@ func (m *memory[T]) forget(now int64) {
 	}
 }
 
+// firstLeast returns the eligible server with the least overhead for its
+// weight, the first of equals.
+func firstLeast(servers []*Realserver, now int64) *Realserver {
+	return (&ties{}).leastForWeight(servers, now, (*Realserver).overhead)
+}
+
 // crowded reports whether a server has more active connections than its weight
 // while another one is less than half full.
 func crowded(rs *Realserver, servers []*Realserver) bool {

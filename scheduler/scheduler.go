@@ -44,8 +44,9 @@ type Updater interface {
 
 // Options are what an algorithm may be made with.
 type Options struct {
-	Flags  Flags
-	Random func() uint32 // uniform over all values; called with the service's lock held
+	Flags      Flags
+	RotateTies bool          // of [RotatesTies] algorithms: equals take turns
+	Random     func() uint32 // uniform over all values; called with the service's lock held
 }
 
 // Flags change what some algorithms do, under the names that `ipvsadm -b` has
@@ -57,14 +58,14 @@ type Flags struct {
 	MHPort     bool // mh: the client's port counts too
 }
 
-// constructors is the table of algorithms by their IPVS names.
+// constructors is the table of algorithms by name: IPVS's, and two more.
 var constructors = map[string]func(Options) Scheduler{
 	"rr":    func(Options) Scheduler { return &roundRobin{} },
 	"wrr":   func(Options) Scheduler { return &weightedRoundRobin{} },
-	"lc":    func(Options) Scheduler { return leastConnection{} },
-	"wlc":   func(Options) Scheduler { return weightedLeastConnection{} },
-	"sed":   func(Options) Scheduler { return shortestExpectedDelay{} },
-	"nq":    func(Options) Scheduler { return neverQueue{} },
+	"lc":    func(o Options) Scheduler { return &leastConnection{ties{rotate: o.RotateTies}} },
+	"wlc":   func(o Options) Scheduler { return &weightedLeastConnection{ties{rotate: o.RotateTies}} },
+	"sed":   func(o Options) Scheduler { return &shortestExpectedDelay{ties{rotate: o.RotateTies}} },
+	"nq":    func(o Options) Scheduler { return &neverQueue{ties{rotate: o.RotateTies}} },
 	"dh":    func(Options) Scheduler { return &destinationHash{} },
 	"sh":    func(o Options) Scheduler { return &sourceHash{flags: o.Flags} },
 	"mh":    func(o Options) Scheduler { return &maglev{flags: o.Flags} },
@@ -73,7 +74,22 @@ var constructors = map[string]func(Options) Scheduler{
 	"fo":    func(Options) Scheduler { return failover{} },
 	"ovf":   func(Options) Scheduler { return overflow{} },
 	"twos":  func(o Options) Scheduler { return twoChoices{random: o.Random} },
+
+	"p2c":  func(o Options) Scheduler { return &twoByHandshake{random: o.Random} },
+	"swrr": func(Options) Scheduler { return &smoothWeightedRoundRobin{} },
 }
+
+// RotatesTies lists the algorithms whose ties can rotate: those that take the
+// least of all servers, of which IPVS takes the first.
+func RotatesTies() []string { return []string{"lc", "nq", "sed", "wlc"} }
+
+// StartsSlowly lists the algorithms under which a new realserver can start
+// slowly: those that go by weights for each connection. The others look at no
+// weight (rr, lc, dh), or it is no share to them (fo: a rank; ovf, lblc,
+// lblcr: a number of connections), or clients have their places by it and would
+// be moved about while it rises (sh, mh). Twos is left as IPVS has it; p2c is
+// the same idea.
+func StartsSlowly() []string { return []string{"nq", "p2c", "sed", "swrr", "wlc", "wrr"} }
 
 // New makes the scheduler of that name.
 func New(name string, o Options) (Scheduler, error) {

@@ -254,6 +254,9 @@ func TestApplyRefuses(t *testing.T) {
 			{Address: addrPort("192.168.1.111:53"), Protocol: 17, Scheduler: "rr",
 				Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:53")}}},
 		}, "could not be told apart"},
+		{"ties that cannot rotate", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", RotateTies: true}}, "rr has no ties"},
+		{"slow start without shares", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "sh", SlowStart: 1}}, "sh knows no slow start"},
+		{"slow start of less than nothing", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc", SlowStart: -1}}, "below 0"},
 		{"a lower threshold above the upper", []ServiceSpec{{
 			Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr",
 			Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:80"), Upper: 2, Lower: 3}},

@@ -23,6 +23,8 @@ type ServiceSpec struct {
 	Flags       Flags
 	Persistence time.Duration    // how long a client stays with its realserver; 0: no longer than a connection
 	Netmask     uint32           // clients alike under it count as one, host order; 0: each for itself
+	RotateTies  bool             // servers that are equal to a [RotatesTies] algorithm take turns
+	SlowStart   time.Duration    // of a [StartsSlowly] algorithm: how long a server that joins counts with less than its weight; 0: not at all
 	OnePacket   bool             // UDP: each datagram is scheduled for itself and leaves no connection
 	Realservers []RealserverSpec // in the order in which an operator would add them
 }
@@ -44,6 +46,7 @@ type Service struct {
 	scheduler     Scheduler  // guarded by mu
 	schedulerName string     // guarded by mu
 	flags         Flags      // guarded by mu
+	rotateTies    bool       // guarded by mu
 	templates     *templates // guarded by mu; nil when the service is not persistent
 	onePacket     atomic.Bool
 	servers       []*Realserver // guarded by mu; newest first
@@ -126,6 +129,8 @@ type Realserver struct {
 	inactive   atomic.Int32
 	overload   atomic.Bool
 	removed    atomic.Bool
+	warmup     warmup
+	handshake  handshake
 }
 
 // Weight is the server's share of new connections; 0 means none.

@@ -9,14 +9,20 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Set holds all services and realservers of a director. It is ready to use
-// once Random is set. All methods may be called concurrently.
+// once Random and Now are set. All methods may be called concurrently.
 type Set struct {
 	// Random feeds the algorithms that choose at random: a uniform number. It
 	// may be called concurrently.
 	Random func() uint32
+
+	// Now is the monotonic clock of Client.Now, in ns. It is asked when a
+	// realserver joins a service with slow start. It may be called
+	// concurrently.
+	Now func() int64
 
 	mu        sync.Mutex
 	freeDests []uint32 // guarded by mu; IDs given back by Reclaim
@@ -115,10 +121,11 @@ func (s *Set) Apply(wanted []ServiceSpec) error {
 	for i, spec := range wanted {
 		key := keyOf(spec)
 		service := old.services[key]
-		if service == nil {
+		fresh := service == nil
+		if fresh {
 			service = &Service{Key: key}
 		}
-		s.update(service, spec, schedulers[i], known, next)
+		s.update(service, fresh, spec, schedulers[i], known, next)
 		next.services[key] = service
 		next.ordered = append(next.ordered, service)
 	}
@@ -134,7 +141,7 @@ func (s *Set) Apply(wanted []ServiceSpec) error {
 
 // update brings a service to its wanted state and enters its servers into
 // next. A removed server that is wanted again comes back with its connections.
-func (s *Set) update(service *Service, spec ServiceSpec, fresh Scheduler, known map[identity]*Realserver, next *Snapshot) {
+func (s *Set) update(service *Service, fresh bool, spec ServiceSpec, scheduler Scheduler, known map[identity]*Realserver, next *Snapshot) {
 	changed := false
 	servers := make([]*Realserver, 0, len(spec.Realservers))
 	for _, want := range slices.Backward(spec.Realservers) {
@@ -144,14 +151,17 @@ func (s *Set) update(service *Service, spec ServiceSpec, fresh Scheduler, known 
 			rs = &Realserver{ID: s.takeDest(next), Addr: addr, Port: port, Service: service.Key}
 			next.dests[rs.ID] = rs
 		}
+		joins := rs.Weight() == 0 && want.Weight > 0
 		changed = rs.set(want) || changed
+		s.startSlowly(rs, joins && !fresh, spec.SlowStart)
 		servers = append(servers, rs)
 	}
 	service.retire(servers)
 	service.mu.Lock()
 	defer service.mu.Unlock()
-	if service.schedulerName != spec.Scheduler || service.flags != spec.Flags {
-		service.scheduler, service.schedulerName, service.flags = fresh, spec.Scheduler, spec.Flags
+	if service.schedulerName != spec.Scheduler || service.flags != spec.Flags || service.rotateTies != spec.RotateTies {
+		service.scheduler, service.schedulerName = scheduler, spec.Scheduler
+		service.flags, service.rotateTies = spec.Flags, spec.RotateTies
 		changed = true
 	}
 	service.onePacket.Store(spec.OnePacket)
@@ -160,6 +170,21 @@ func (s *Set) update(service *Service, spec ServiceSpec, fresh Scheduler, known 
 	service.servers = servers
 	if u, ok := service.scheduler.(Updater); ok && changed {
 		u.Update(servers)
+	}
+}
+
+// startSlowly begins the warm-up of a server that joins a service, or brings
+// another length of it to one that is warming. In a service that is new itself,
+// at the director's start above all, nobody joins: with all servers new, none
+// could take the load of another meanwhile.
+func (s *Set) startSlowly(rs *Realserver, joins bool, length time.Duration) {
+	switch {
+	case length == 0:
+		rs.warmup.end()
+	case joins:
+		rs.warmup.begin(s.Now(), int64(length))
+	default:
+		rs.warmup.length.Store(int64(length))
 	}
 }
 
@@ -249,7 +274,7 @@ func (s *Set) check(wanted []ServiceSpec) ([]Scheduler, error) {
 		}
 		seen[keyOf(spec)] = true
 		var err error
-		if schedulers[i], err = New(spec.Scheduler, Options{spec.Flags, s.Random}); err != nil {
+		if schedulers[i], err = New(spec.Scheduler, Options{spec.Flags, spec.RotateTies, s.Random}); err != nil {
 			return nil, fmt.Errorf("service %v: %w", spec.Address, err)
 		}
 	}
@@ -260,6 +285,12 @@ func checkService(spec ServiceSpec) error {
 	switch {
 	case !spec.Address.Addr().Is4():
 		return errors.New("not an IPv4 address")
+	case spec.RotateTies && !slices.Contains(RotatesTies(), spec.Scheduler):
+		return fmt.Errorf("the scheduler %s has no ties that could rotate: those of %v can", spec.Scheduler, RotatesTies())
+	case spec.SlowStart < 0:
+		return fmt.Errorf("slow start %v is below 0", spec.SlowStart)
+	case spec.SlowStart != 0 && !slices.Contains(StartsSlowly(), spec.Scheduler):
+		return fmt.Errorf("the scheduler %s knows no slow start: those of %v do", spec.Scheduler, StartsSlowly())
 	case spec.Persistence < 0:
 		return fmt.Errorf("persistence %v is below 0", spec.Persistence)
 	case spec.Address.Port() == 0 && spec.Persistence == 0:

@@ -6,14 +6,16 @@ package scheduler
 // server of weight 3 is taken in three passes while one of weight 1 is taken in
 // one (net/netfilter/ipvs/ip_vs_wrr.c).
 type weightedRoundRobin struct {
-	at      int // place of the server taken last; -1: before the first
-	current int // weight that this pass asks for
-	highest int // what the first pass asks for
-	step    int
+	at      int     // place of the server taken last; -1: before the first
+	current int     // weight that this pass asks for
+	highest int     // what the first pass asks for
+	step    int     // from pass to pass
+	saved   []int64 // by the place of a server that starts slowly; see takesTurn
 }
 
 // Update begins again at the head of the list, in about the same pass.
 func (s *weightedRoundRobin) Update(servers []*Realserver) {
+	s.saved = make([]int64, len(servers))
 	s.at = -1
 	s.step = max(1, divisor(servers, (*Realserver).Weight))
 	greatest := 0
@@ -31,25 +33,56 @@ func (s *weightedRoundRobin) Update(servers []*Realserver) {
 	}
 }
 
-// Pick goes on behind the server taken last. A whole round of passes without an
-// eligible server ends at the same place with nothing.
-func (s *weightedRoundRobin) Pick(servers []*Realserver, _ Client) *Realserver {
-	if s.highest <= 0 || len(servers) == 0 {
+// Pick goes on behind the server taken last. A server that starts slowly leaves
+// some of its turns to the next.
+func (s *weightedRoundRobin) Pick(servers []*Realserver, client Client) *Realserver {
+	if s.highest <= 0 {
 		return nil
 	}
-	passes := (s.highest+s.step-1)/s.step + 1
-	for range passes {
-		for s.at++; s.at < len(servers); s.at++ {
-			if rs := servers[s.at]; !rs.overloaded() && rs.Weight() >= s.current {
+	for at := s.at + 1; ; at = 0 {
+		for ; at < len(servers); at++ {
+			if rs := servers[at]; !rs.overloaded() && rs.Weight() >= s.current && rs.takesTurn(&s.saved[at], client.Now) {
+				s.at = at
 				return rs
 			}
 		}
-		s.at = -1
-		if s.current -= s.step; s.current <= 0 {
-			s.current = s.highest
+		if !s.nextPass(servers) {
+			s.giveUp()
+			return nil
 		}
 	}
-	return nil
+}
+
+// nextPass goes on to the next pass in which there is an eligible server,
+// without walking through those in which there is none: where a server of
+// weight 10000 is overloaded, there are thousands. It reports whether there is
+// one.
+func (s *weightedRoundRobin) nextPass(servers []*Realserver) bool {
+	heaviest := 0
+	for _, rs := range servers {
+		if !rs.overloaded() {
+			heaviest = max(heaviest, rs.Weight())
+		}
+	}
+	if heaviest == 0 {
+		return false
+	}
+	if s.current -= s.step; s.current <= 0 {
+		s.current = s.highest
+	}
+	if above := s.current - heaviest; above > 0 {
+		s.current -= (above + s.step - 1) / s.step * s.step
+	}
+	return true
+}
+
+// giveUp leaves the place where the kernel leaves it when no server is
+// eligible: it has then gone through all passes, but the last pass only up to
+// the server with which it began.
+func (s *weightedRoundRobin) giveUp() {
+	if s.at < 0 || s.current > s.step {
+		s.at, s.current = -1, s.highest
+	}
 }
 
 // divisor is the greatest common divisor of all positive weights, 0 when there
