@@ -5,8 +5,8 @@ import "lvsnat/checksum"
 // An Entry is one connection. It fills a cache line of 64 bytes and has no
 // pointer. Addresses and ports are in host order.
 //
-// An entry belongs to its table: what a caller may write is Hop, HopEpoch and
-// Mark,
+// An entry belongs to its table: what a caller may write is Hop, HopEpoch, Mark
+// and Opened,
 // and a pointer to it holds until the next call of Insert, Remove or Expire,
 // after which its memory may be another connection's.
 type Entry struct {
@@ -40,7 +40,10 @@ type Entry struct {
 	// Mark is the dataplane's own; 0 at first.
 	Mark uint8
 
-	_ [6]byte // up to the cache line
+	_ [2]byte // up to the cache line
+
+	// Opened is the dataplane's own; 0 at first.
+	Opened uint32
 }
 
 // Bits of Entry.flags.

@@ -114,6 +114,43 @@ func TestNoPacketAllocates(t *testing.T) {
 	}
 }
 
+// The first replies are measured, and p2c chooses by them.
+func TestNoHandshakeAllocates(t *testing.T) {
+	var requests, replies []packet.Frame
+	for i := range batchSize {
+		client := fmt.Sprintf("11.0.0.%d:5000", i)
+		requests = append(requests, packettest.TCP(client, "192.168.1.110:80", packettest.SYN))
+		// Whichever realserver has the connection; the other's belongs to none.
+		replies = append(replies,
+			packettest.TCP("10.1.1.2:8000", client, packettest.SYN|packettest.ACK),
+			packettest.TCP("10.1.1.3:8000", client, packettest.SYN|packettest.ACK))
+	}
+	w, clock := pipeline(t, 1000, requests)
+	service := w.plane.services.Snapshot().Services()[0]
+	err := w.plane.SetServices([]scheduler.ServiceSpec{{
+		Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: packet.TCPProtocol, Scheduler: "p2c",
+		Realservers: []scheduler.RealserverSpec{
+			{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 1},
+			{Address: netip.MustParseAddrPort("10.1.1.3:8000"), Weight: 1},
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ports[DIPPort].Receiver = packettest.NewRepeater(replies...)
+	if allocs := testing.AllocsPerRun(200, func() {
+		clock.ns += int64(2 * time.Minute) // the connections before have expired
+		w.turn()
+	}); allocs != 0 {
+		t.Errorf("%v allocations a batch", allocs)
+	}
+	for _, rs := range service.Realservers() {
+		if rs.Handshake() == 0 {
+			t.Error("a realserver was not measured")
+		}
+	}
+}
+
 // segment is what each flow of a benchmark sends; flows differ in the client's
 // address.
 func segment(flags uint8) packet.Frame {

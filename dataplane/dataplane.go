@@ -59,6 +59,7 @@ func New(o Options) (*Dataplane, error) {
 		retired: make(map[scheduler.Key]Traffic),
 		clients: newClients(o.Seed, o.Now()),
 	}
+	d.services.Now = o.Now
 	d.services.Random = o.Random
 	if o.Random == nil {
 		d.services.Random = rand.Uint32

@@ -87,41 +87,6 @@ func (w *worker) origin(p *packet.Packet) *scheduler.Realserver {
 	return w.snapshot.Origin(scheduler.Key{Addr: p.Source, Port: p.SourcePort, Protocol: p.Protocol})
 }
 
-// What the dataplane notes in an Entry's Mark.
-const (
-	boundByTemplate = 1 << iota // persistence counts the connection
-	unassured                   // and was not yet told that it was established
-	unproven                    // the client may be a forged address
-)
-
-// confirm looks at a packet of a connection of which something is not known
-// yet.
-func (w *worker) confirm(e *conntrack.Entry, p *packet.Packet, direction conntrack.Direction) {
-	if e.Mark&unassured != 0 {
-		w.assure(e, direction)
-	}
-	// A realserver that sends an acknowledgement, other than with its SYN, has
-	// got one of its own initial sequence number, which a client under a false
-	// address never saw.
-	if e.Mark&unproven != 0 && direction == conntrack.Reply && e.State == conntrack.Established &&
-		p.TCPFlags&(packet.SYN|packet.RST|packet.ACK) == packet.ACK {
-		e.Mark &^= unproven
-		w.plane.clients.learn(e.ClientAddr)
-	}
-}
-
-// assure tells persistence of a connection that was established, or for UDP
-// answered (ip_vs_control_assure_ct in ip_vs_conn.c).
-func (w *worker) assure(e *conntrack.Entry, direction conntrack.Direction) {
-	if e.State != conntrack.Established && !(e.State == conntrack.UDP && direction == conntrack.Reply) {
-		return
-	}
-	e.Mark &^= unassured
-	if service := w.snapshot.Service(w.snapshot.Dest(e.Dest).Service); service != nil {
-		service.Assure(e.ClientAddr, e.Dest)
-	}
-}
-
 // forward sends a packet of a connection on its way.
 func (w *worker) forward(f *packet.Frame, p *packet.Packet, port int, e *conntrack.Entry, direction conntrack.Direction) Verdict {
 	if p.TTL <= 1 {
@@ -130,7 +95,7 @@ func (w *worker) forward(f *packet.Frame, p *packet.Packet, port int, e *conntra
 	if change := w.table.Observe(e, direction, p.TCPFlags, w.ticks); change != 0 {
 		w.recount(e, change)
 	}
-	if e.Mark&(unassured|unproven) != 0 {
+	if e.Mark&(unassured|unproven|unanswered) != 0 {
 		w.confirm(e, p, direction)
 	}
 	return w.transmit(f, p, e, direction)

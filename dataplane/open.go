@@ -42,6 +42,8 @@ func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
 		}
 		return verdict
 	}
+	e.Mark |= unanswered
+	e.Opened = w.micros()
 	if bound {
 		e.Mark |= boundByTemplate | unassured
 	}

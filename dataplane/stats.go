@@ -81,6 +81,9 @@ type RealserverStats struct {
 	Persistent int // clients bound to it by persistence
 	Upper      int // thresholds, 0: none
 	Lower      int
+
+	Share     float64       // of the weight, what counts at the moment: less while the server starts slowly
+	Handshake time.Duration // smoothed time from a connection's first packet to its answer; 0: none was measured
 }
 
 // A Connection is one entry of the table, as shown to an operator. Addresses
@@ -188,6 +191,7 @@ func (d *Dataplane) serviceStats(traffic []Traffic) []ServiceStats {
 		stats := RealserverStats{
 			Addr: rs.Addr, Port: rs.Port,
 			Weight: rs.Weight(), Active: rs.Active(), Inactive: rs.Inactive(), Removed: rs.Removed(),
+			Share: rs.Share(d.now()), Handshake: rs.Handshake(),
 		}
 		stats.Upper, stats.Lower = rs.Thresholds()
 		if s := snapshot.Service(rs.Service); s != nil {
