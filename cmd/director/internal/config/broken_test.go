@@ -123,6 +123,12 @@ var broken = []struct{ name, text, want string }{
 		`f:4:12: the TCP service 192.168.1.110:80 has one_packet, and a TCP connection has more than one packet; remove one_packet`},
 	{"one packet on all ports", svc + "- address: 192.168.1.110:0\n  protocol: udp\n  persistence: 300s\n  one_packet: true\n",
 		`f:4:12: the service 192.168.1.110:0 for all ports has one_packet, and only a reply's port tells which service it belongs to; remove one_packet, or write a port`},
+	{"ties that cannot rotate", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  scheduler: rr\n  rotate_ties: true\n",
+		`f:7:16: the scheduler rr has no ties that could rotate; remove rotate_ties, or write scheduler: lc, nq, sed or wlc`},
+	{"slow start without shares", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  scheduler: mh\n  slow_start: 30s\n",
+		`f:7:15: the scheduler mh knows no slow start, for it does not share connections out by weight; remove slow_start, or write scheduler: nq, p2c, sed, swrr, wlc or wrr`},
+	{"slow start of a day and more", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  slow_start: 48h\n",
+		`f:6:15: slow_start 48h is out of range; write a duration from 1s to 86400s`},
 	{"a truth value in quotes", svc + "- address: 192.168.1.110:53\n  protocol: udp\n  one_packet: \"true\"\n",
 		`f:6:15: one_packet is the text "true"; write one_packet: true`},
 	{"an unknown flag", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  scheduler: sh\n  flags: [sh-ports]\n",
@@ -249,7 +255,7 @@ var broken = []struct{ name, text, want string }{
 	{"a service that is used twice by an alias", svc + "- &web {address: \"192.168.1.110:80\", protocol: tcp}\n- *web\n",
 		`f:4:18: the service tcp 192.168.1.110:80 is listed a second time, first in line 4; put its realservers into one entry`},
 	{"a key of the wrong map", svc + web + ", weight: 1}\n",
-		`f:4:48: unknown key "weight"; known here are address, protocol, scheduler, flags, persistence, netmask, one_packet, realservers`},
+		`f:4:48: unknown key "weight"; known here are address, protocol, scheduler, flags, persistence, netmask, one_packet, rotate_ties, slow_start, realservers`},
 
 	// Realservers.
 	{"realservers as a text", svc + web + ", realservers: 10.1.1.2}\n",

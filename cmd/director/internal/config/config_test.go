@@ -40,6 +40,11 @@ func TestThePackagedFileMeansWhatItsCommentsSay(t *testing.T) {
 			},
 		},
 		{
+			Address: netip.MustParseAddrPort("192.168.1.110:8080"), Protocol: 6, Scheduler: "wlc",
+			RotateTies: true, SlowStart: 30 * time.Second,
+			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:8080"), Weight: 1}},
+		},
+		{
 			Address: netip.MustParseAddrPort("192.168.1.111:0"), Protocol: 6, Scheduler: "sh",
 			Flags:       scheduler.Flags{SHFallback: true},
 			Persistence: 360 * time.Second, Netmask: 0xffffff00,

@@ -29,6 +29,9 @@ const (
 	// maxPersistence is ipvsadm's: 31 days.
 	maxPersistence = 31 * 24 * time.Hour
 
+	// maxSlowStart is more than any cache needs to fill.
+	maxSlowStart = 24 * time.Hour
+
 	// maxThreshold is what fits the kernel's counters, too.
 	maxThreshold = math.MaxInt32
 )
@@ -48,6 +51,8 @@ type service struct {
 	persistence time.Duration // 0: none is written
 	netmask     netmask
 	onePacket   bool
+	rotateTies  option[bool]
+	slowStart   option[time.Duration] // 0: none is written
 	realservers []realserver
 }
 
@@ -68,6 +73,8 @@ func (s service) spec() scheduler.ServiceSpec {
 		Persistence: s.persistence,
 		Netmask:     s.netmask.bits,
 		OnePacket:   s.onePacket,
+		RotateTies:  s.rotateTies.value,
+		SlowStart:   s.slowStart.value,
 	}
 	for _, flag := range s.flags {
 		SetFlag(&spec.Flags, flag.text)
@@ -212,6 +219,18 @@ var serviceKeys = []key[service]{
 		name: "one_packet", example: "true",
 		read:  func(v value, to *service) { v.truth(&to.onePacket) },
 		write: func(from *service) any { return written(from.onePacket, from.onePacket) },
+	},
+	{
+		name: "rotate_ties", example: "true",
+		read:  func(v value, to *service) { v.truth(&to.rotateTies.value); to.rotateTies.at(v) },
+		write: func(from *service) any { return written(true, from.rotateTies.value) },
+	},
+	{
+		name: "slow_start", example: "30s",
+		read: func(v value, to *service) { v.seconds(maxSlowStart, &to.slowStart.value); to.slowStart.at(v) },
+		write: func(from *service) any {
+			return written(inSeconds(from.slowStart.value), from.slowStart.value != 0)
+		},
 	},
 	{
 		name: "realservers", example: "[{address: 10.1.1.2}]",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/token"
 
@@ -62,6 +63,8 @@ func serviceOf(spec scheduler.ServiceSpec) service {
 		persistence: spec.Persistence,
 		netmask:     netmask{bits: spec.Netmask},
 		onePacket:   spec.OnePacket,
+		rotateTies:  option[bool]{value: spec.RotateTies},
+		slowStart:   option[time.Duration]{value: spec.SlowStart},
 	}
 	for _, name := range FlagNames(spec.Flags) {
 		s.flags = append(s.flags, word{text: name})

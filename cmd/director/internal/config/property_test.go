@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,12 @@ func drawConfig(t *rapid.T) *Config {
 			}
 		}
 		service.OnePacket = service.Protocol == 17 && service.Address.Port() != 0 && rapid.Bool().Draw(t, "one packet")
+		if slices.Contains(scheduler.RotatesTies(), service.Scheduler) {
+			service.RotateTies = rapid.Bool().Draw(t, "rotate ties")
+		}
+		if slices.Contains(scheduler.StartsSlowly(), service.Scheduler) && rapid.Bool().Draw(t, "slow") {
+			service.SlowStart = time.Duration(rapid.IntRange(1, int(maxSlowStart/time.Second)).Draw(t, "slow start")) * time.Second
+		}
 		for _, real := range rapid.SliceOfNDistinct(drawAddress(10), 0, 5, rapid.ID).Draw(t, "realservers") {
 			weight := rapid.IntRange(0, maxWeight).Draw(t, "weight")
 			upper := rapid.IntRange(0, maxThreshold).Draw(t, "upper threshold")

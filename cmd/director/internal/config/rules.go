@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +59,15 @@ func (d *decoder) checkOptions(s service) {
 		if name := SetFlag(new(scheduler.Flags), flag.text); name != s.scheduler {
 			d.fail(flag.line, flag.column, fmt.Sprintf("the flag %s is for the scheduler %s", flag.text, name), fmt.Sprintf("remove it, or write scheduler: %s", name))
 		}
+	}
+	if o := s.rotateTies; o.value && !slices.Contains(scheduler.RotatesTies(), s.scheduler) {
+		d.fail(o.line, o.column, fmt.Sprintf("the scheduler %s has no ties that could rotate", s.scheduler), "remove rotate_ties, or write scheduler: "+alternatives(scheduler.RotatesTies()))
+	}
+	if o := s.slowStart; o.value != 0 && !slices.Contains(scheduler.StartsSlowly(), s.scheduler) {
+		d.fail(o.line, o.column, fmt.Sprintf("the scheduler %s knows no slow start, for it does not share connections out by weight", s.scheduler), "remove slow_start, or write scheduler: "+alternatives(scheduler.StartsSlowly()))
+	}
+	if o := s.slowStart; o.value < 0 || o.value > maxSlowStart || o.value%time.Second != 0 {
+		d.fail(o.line, o.column, fmt.Sprintf("slow_start %v is out of range", o.value), "write whole seconds up to "+inSeconds(maxSlowStart))
 	}
 	at := s.address
 	switch {

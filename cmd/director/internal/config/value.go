@@ -171,6 +171,15 @@ type word struct {
 	line, column int
 }
 
+// An option is a value with the place where it stands, for a rule between it
+// and other keys.
+type option[T any] struct {
+	value        T
+	line, column int
+}
+
+func (o *option[T]) at(v value) { o.line, o.column = v.line, v.column }
+
 func texts(words []word) []string {
 	list := make([]string, len(words))
 	for i, w := range words {

@@ -52,15 +52,17 @@ func ServicesOf(stats []dataplane.ServiceStats, counts map[estimator.Name]estima
 		for j, rs := range s.Realservers {
 			shown := counts[estimator.Name{Service: s.Key, Addr: rs.Addr, Port: rs.Port}]
 			service.Realservers[j] = Realserver{
-				Address:    endpoint(rs.Addr, rs.Port),
-				Weight:     rs.Weight,
-				Active:     rs.Active,
-				Inactive:   rs.Inactive,
-				Removed:    rs.Removed,
-				Traffic:    trafficOf(rs.Traffic),
-				Persistent: rs.Persistent,
-				SinceZero:  trafficOf(shown.Traffic),
-				Rate:       rateOf(shown.Rate),
+				Address:         endpoint(rs.Addr, rs.Port),
+				Weight:          rs.Weight,
+				Active:          rs.Active,
+				Inactive:        rs.Inactive,
+				Removed:         rs.Removed,
+				Traffic:         trafficOf(rs.Traffic),
+				EffectiveWeight: rs.Share,
+				HandshakeUs:     rs.Handshake.Microseconds(),
+				Persistent:      rs.Persistent,
+				SinceZero:       trafficOf(shown.Traffic),
+				Rate:            rateOf(shown.Rate),
 			}
 		}
 		services.Services[i] = service

@@ -40,6 +40,8 @@ func (s State) wanted() Wanted {
 			Flags:       WantedFlags(spec.Flags),
 			Persistence: seconds(spec.Persistence),
 			OnePacket:   spec.OnePacket,
+			RotateTies:  spec.RotateTies,
+			SlowStart:   seconds(spec.SlowStart),
 			Realservers: make([]WantedRealserver, len(spec.Realservers)),
 		}
 		if spec.Netmask != 0 {
@@ -90,6 +92,8 @@ func (s WantedService) spec() (scheduler.ServiceSpec, error) {
 		Flags:       scheduler.Flags(s.Flags),
 		Persistence: duration(s.Persistence),
 		OnePacket:   s.OnePacket,
+		RotateTies:  s.RotateTies,
+		SlowStart:   duration(s.SlowStart),
 	}
 	var err error
 	if spec.Address, err = netip.ParseAddrPort(s.Address); err != nil {

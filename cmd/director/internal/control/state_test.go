@@ -26,6 +26,7 @@ var wholeState = State{
 			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 2, Upper: 100, Lower: 80}},
 		},
 		{Address: netip.MustParseAddrPort("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true},
+		{Address: netip.MustParseAddrPort("192.168.1.110:443"), Protocol: 6, Scheduler: "wlc", RotateTies: true, SlowStart: 30 * time.Second},
 	},
 }
 

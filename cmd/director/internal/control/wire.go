@@ -109,6 +109,9 @@ type Realserver struct {
 	Removed  bool    `json:"removed"`  // no longer wanted, finishing its connections
 	Traffic  Traffic `json:"traffic"`
 
+	EffectiveWeight float64 `json:"effective_weight"`       // less than the weight while it starts slowly
+	HandshakeUs     int64   `json:"handshake_us,omitempty"` // smoothed time to its answer to a connection's first packet; left out: none was measured
+
 	Persistent int     `json:"persistent"` // clients bound to it by persistence
 	SinceZero  Traffic `json:"since_zero"`
 	Rate       Rate    `json:"rate"`
@@ -182,7 +185,9 @@ type WantedService struct {
 	Persistence int64              `json:"persistence"`       // seconds; 0: none
 	Netmask     string             `json:"netmask,omitempty"` // of persistence
 	OnePacket   bool               `json:"one_packet"`
-	Realservers []WantedRealserver `json:"realservers"` // in the order in which they were added
+	RotateTies  bool               `json:"rotate_ties,omitempty"`
+	SlowStart   int64              `json:"slow_start,omitempty"` // seconds; 0: none
+	Realservers []WantedRealserver `json:"realservers"`          // in the order in which they were added
 }
 
 // WantedFlags change what some schedulers do, as ipvsadm -b.

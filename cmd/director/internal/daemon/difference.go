@@ -1,10 +1,11 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
+	"strconv"
 
 	"lvsnat/cmd/director/internal/config"
 	"lvsnat/cmd/director/internal/control"
@@ -55,22 +56,27 @@ func serviceDifference(name string, old, next scheduler.ServiceSpec) []string {
 	if old.Scheduler != next.Scheduler {
 		list = append(list, fmt.Sprintf("%s: scheduler %s, was %s", name, next.Scheduler, old.Scheduler))
 	}
-	if optionsOf(old) != optionsOf(next) {
-		list = append(list, fmt.Sprintf("%s: options %+v, were %+v", name, optionsOf(next), optionsOf(old)))
+	for i, is := range optionsOf(next) {
+		if was := optionsOf(old)[i]; is != was {
+			list = append(list, fmt.Sprintf("%s: %s %s, was %s", name, is.name, is.value, was.value))
+		}
 	}
 	return append(list, realserverDifferences(name, old.Realservers, next.Realservers)...)
 }
 
-// options are what a service has beside its scheduler and realservers.
-type options struct {
-	Flags       scheduler.Flags
-	Persistence time.Duration
-	Netmask     uint32
-	OnePacket   bool
-}
+// An option is one of what a service has beside its scheduler and realservers.
+type option struct{ name, value string }
 
-func optionsOf(s scheduler.ServiceSpec) options {
-	return options{s.Flags, s.Persistence, s.Netmask, s.OnePacket}
+// optionsOf lists a service's options, always the same ones.
+func optionsOf(s scheduler.ServiceSpec) []option {
+	return []option{
+		{"flags", fmt.Sprint(config.FlagNames(s.Flags))},
+		{"persistence", s.Persistence.String()},
+		{"netmask", control.Addr(cmp.Or(s.Netmask, 0xffff_ffff)).String()},
+		{"one_packet", strconv.FormatBool(s.OnePacket)},
+		{"rotate_ties", strconv.FormatBool(s.RotateTies)},
+		{"slow_start", s.SlowStart.String()},
+	}
 }
 
 func realserverDifferences(name string, old, next []scheduler.RealserverSpec) []string {

@@ -110,8 +110,14 @@ func TestDifferencesAreSaidInSentences(t *testing.T) {
 		{"another protocol is another service", func(c *config.Config) { c.Services[0].Protocol = unix.IPPROTO_UDP },
 			[]string{"service udp 192.168.1.110:80: added, with 2 realservers", name + ": removed"}},
 		{"the scheduler", func(c *config.Config) { c.Services[0].Scheduler = "wlc" }, []string{name + ": scheduler wlc, was rr"}},
-		{"an option", func(c *config.Config) { c.Services[0].OnePacket = true },
-			[]string{name + ": options {Flags:{SHFallback:false SHPort:false MHFallback:false MHPort:false} Persistence:0s Netmask:0 OnePacket:true}, were {Flags:{SHFallback:false SHPort:false MHFallback:false MHPort:false} Persistence:0s Netmask:0 OnePacket:false}"}},
+		{"options", func(c *config.Config) {
+			c.Services[0].OnePacket, c.Services[0].Flags.SHPort = true, true
+			c.Services[0].Persistence, c.Services[0].Netmask = time.Minute, 0xffffff00
+			c.Services[0].RotateTies, c.Services[0].SlowStart = true, 30*time.Second
+		}, []string{
+			name + ": flags [sh-port], was []", name + ": persistence 1m0s, was 0s", name + ": netmask 255.255.255.0, was 255.255.255.255",
+			name + ": one_packet true, was false", name + ": rotate_ties true, was false", name + ": slow_start 30s, was 0s",
+		}},
 		{"a weight", func(c *config.Config) { c.Services[0].Realservers[1].Weight = 0 }, []string{name + ": realserver 10.1.1.3:80: weight 0, was 1"}},
 		{"thresholds", func(c *config.Config) { c.Services[0].Realservers[0].Upper = 10 }, []string{name + ": realserver 10.1.1.2:80: thresholds 10 and 0, were 0 and 0"}},
 		{"another realserver", func(c *config.Config) {

@@ -118,6 +118,51 @@ func TestADryRunWritesTheDifferenceAndMakesNone(t *testing.T) {
 	}
 }
 
+// No option can say rotate_ties and slow_start, so no command means to change
+// them as long as the service and its scheduler have use for them.
+func TestWhatNoOptionCanSayIsKept(t *testing.T) {
+	const server = "-a -t 192.168.1.110:80 -r 10.1.1.2\n"
+	for _, test := range []struct {
+		rules  string
+		rotate bool
+		slow   time.Duration
+	}{
+		{"-E -t 192.168.1.110:80 -s wlc -p 60\n", true, 30 * time.Second},
+		{"-E -t 192.168.1.110:80 -s lc\n", true, 0},
+		{"-E -t 192.168.1.110:80 -s swrr\n", false, 30 * time.Second},
+		{"-E -t 192.168.1.110:80 -s rr\n", false, 0},
+		{"-E -t 192.168.1.110:80 -s rr\n-E -t 192.168.1.110:80 -s wlc\n", true, 30 * time.Second},
+		{"-C\n-A -t 192.168.1.110:80 -s wlc\n" + server, true, 30 * time.Second},
+		{"-D -t 192.168.1.110:80\n-A -t 192.168.1.110:80 -s p2c\n", false, 30 * time.Second},
+	} {
+		d := newFake()
+		do(t, d, "-A -t 192.168.1.110:80 -s wlc")
+		d.state.Services[0].RotateTies, d.state.Services[0].SlowStart = true, 30*time.Second
+		got := answerOf(t, d, transcript.Step{Command: words("ipvsadm -R"), Stdin: test.rules})
+		s := d.state.Services[0]
+		if got.Exit != 0 || s.RotateTies != test.rotate || s.SlowStart != test.slow {
+			t.Errorf("%q: exit code %d %s, rotate_ties %v, slow_start %v; want %v and %v", test.rules, got.Exit, got.Stderr, s.RotateTies, s.SlowStart, test.rotate, test.slow)
+		}
+	}
+	d := newFake()
+	do(t, d, "-A -t 192.168.1.110:80 -s wlc")
+	d.state.Services[0].RotateTies = true
+	do(t, d, "-D -t 192.168.1.110:80")
+	do(t, d, "-A -t 192.168.1.110:80 -s wlc")
+	if d.state.Services[0].RotateTies {
+		t.Error("a service that was gone has rotate_ties when it is new")
+	}
+}
+
+func TestSchedulersBeyondIPVS(t *testing.T) {
+	d := newFake()
+	do(t, d, "-A -t 192.168.1.110:80 -s p2c")
+	do(t, d, "-A -t 192.168.1.110:81 -s swrr")
+	if got, want := answerWith(t, d, testNames, "-S -n"), "-A -t 192.168.1.110:80 -s p2c\n-A -t 192.168.1.110:81 -s swrr\n"; got != want {
+		t.Errorf("saved\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestRestoreWholeLeavesNothingElse(t *testing.T) {
 	d := newFake()
 	do(t, d, "-A -t 192.168.1.110:443")

@@ -14,13 +14,14 @@ import (
 // A table is a copy of the director's state on which commands are carried out.
 type table struct {
 	control.State
+	before  []scheduler.ServiceSpec
 	zeroAll bool
 	zero    []scheduler.Key
 }
 
 // newTable makes a table of a state, which stays as it is.
 func newTable(s control.State) *table {
-	t := &table{State: s}
+	t := &table{State: s, before: s.Services}
 	t.Services = slices.Clone(s.Services)
 	for i := range t.Services {
 		t.Services[i].Realservers = slices.Clone(t.Services[i].Realservers)
@@ -88,7 +89,7 @@ func (t *table) addService(c *command) error {
 	if err := checkScheduling(c); err != nil {
 		return err
 	}
-	t.Services = append(t.Services, c.spec())
+	t.Services = append(t.Services, t.keep(c.spec()))
 	return nil
 }
 
@@ -101,9 +102,27 @@ func (t *table) editService(c *command) error {
 		return err
 	}
 	servers := t.Services[i].Realservers
-	t.Services[i] = c.spec()
+	t.Services[i] = t.keep(c.spec())
 	t.Services[i].Realservers = servers
 	return nil
+}
+
+// keep returns a service with what it had before the change and no option can
+// say, as far as it means something to its scheduler now. So -E leaves that
+// alone, and so does a -R that takes a service away and adds it again.
+func (t *table) keep(s scheduler.ServiceSpec) scheduler.ServiceSpec {
+	for _, was := range t.before {
+		if was.Protocol != s.Protocol || was.Address != s.Address {
+			continue
+		}
+		if slices.Contains(scheduler.RotatesTies(), s.Scheduler) {
+			s.RotateTies = was.RotateTies
+		}
+		if slices.Contains(scheduler.StartsSlowly(), s.Scheduler) {
+			s.SlowStart = was.SlowStart
+		}
+	}
+	return s
 }
 
 func checkScheduling(c *command) error {

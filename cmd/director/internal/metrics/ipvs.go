@@ -27,9 +27,15 @@ var (
 	ipvsWeight   = desc("node_ipvs_backend_weight", "The current backend weight by local and remote address.", backendLabels...)
 )
 
+// Of every realserver, too, but not of node_exporter's.
+var (
+	effectiveWeight = desc("director_backend_effective_weight", "The weight that counts at the moment, less than the backend's weight while it starts slowly.", backendLabels...)
+	handshake       = desc("director_backend_handshake_seconds", "The smoothed time that the backend takes to answer the first packet of a connection.", backendLabels...)
+)
+
 var ipvsDescs = []*prometheus.Desc{
 	ipvsConnections, ipvsIncomingPackets, ipvsOutgoingPackets, ipvsIncomingBytes, ipvsOutgoingBytes,
-	ipvsActive, ipvsInactive, ipvsWeight,
+	ipvsActive, ipvsInactive, ipvsWeight, effectiveWeight, handshake,
 }
 
 // collectIPVS sends what node_exporter reads from /proc/net/ip_vs and
@@ -55,6 +61,10 @@ func collectIPVS(send sender, stats dataplane.Stats) {
 			send.gauge(ipvsActive, float64(rs.Active), labels...)
 			send.gauge(ipvsInactive, float64(rs.Inactive), labels...)
 			send.gauge(ipvsWeight, float64(rs.Weight), labels...)
+			send.gauge(effectiveWeight, rs.Share, labels...)
+			if rs.Handshake != 0 {
+				send.gauge(handshake, rs.Handshake.Seconds(), labels...)
+			}
 		}
 	}
 }

@@ -66,14 +66,14 @@ func someStats() dataplane.Stats {
 				Key:     scheduler.Key{Addr: hostOrder("192.168.1.110"), Port: 80, Protocol: 6},
 				Traffic: dataplane.Traffic{Connections: 1, RequestPkts: 2, RequestBytes: 3, ReplyPkts: 4, ReplyBytes: 5},
 				Realservers: []dataplane.RealserverStats{
-					{Addr: hostOrder("10.1.1.2"), Port: 8000, Weight: 2, Active: 8, Inactive: 9},
+					{Addr: hostOrder("10.1.1.2"), Port: 8000, Weight: 2, Active: 8, Inactive: 9, Share: 0.5, Handshake: 1500 * time.Microsecond},
 					{Addr: hostOrder("10.1.1.3"), Port: 8000, Active: 1, Removed: true},
 				},
 			},
 			{
 				Key:         scheduler.Key{Addr: hostOrder("192.168.1.110"), Port: 53, Protocol: 17},
 				Traffic:     dataplane.Traffic{Connections: 10, RequestPkts: 20, RequestBytes: 30, ReplyPkts: 40, ReplyBytes: 50},
-				Realservers: []dataplane.RealserverStats{{Addr: hostOrder("10.1.1.2"), Port: 53, Weight: 1, Inactive: 4}},
+				Realservers: []dataplane.RealserverStats{{Addr: hostOrder("10.1.1.2"), Port: 53, Weight: 1, Share: 1, Inactive: 4}},
 			},
 		},
 	}
@@ -88,6 +88,23 @@ func TestEveryMetricIsDescribedAndNamedAsPrometheusAsks(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestABackendsHandshakeIsThereOnceItWasMeasured(t *testing.T) {
+	want := `
+# HELP director_backend_effective_weight The weight that counts at the moment, less than the backend's weight while it starts slowly.
+# TYPE director_backend_effective_weight gauge
+director_backend_effective_weight{local_address="192.168.1.110",local_mark="",local_port="53",proto="UDP",remote_address="10.1.1.2",remote_port="53"} 1
+director_backend_effective_weight{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 0.5
+# HELP director_backend_handshake_seconds The smoothed time that the backend takes to answer the first packet of a connection.
+# TYPE director_backend_handshake_seconds gauge
+director_backend_handshake_seconds{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 0.0015
+`
+	err := testutil.CollectAndCompare(NewCollector(fakeSource{stats: someStats()}), strings.NewReader(want),
+		"director_backend_effective_weight", "director_backend_handshake_seconds")
+	if err != nil {
+		t.Error(err)
 	}
 }
 
