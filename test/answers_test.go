@@ -43,6 +43,8 @@ type (
 				Address                  string
 				Weight, Active, Inactive int
 				Removed                  bool
+				EffectiveWeight          float64 `json:"effective_weight"`
+				HandshakeUs              int64   `json:"handshake_us"`
 				Traffic                  trafficAnswer
 			}
 		}

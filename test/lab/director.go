@@ -28,6 +28,7 @@ type Service struct {
 	Address     string // 192.168.1.110:80
 	Protocol    string // tcp or udp; empty: tcp
 	Scheduler   string // empty: the director's default
+	Extra       string // a YAML line that is added
 	Realservers []Realserver
 }
 
@@ -71,6 +72,9 @@ func (c DirectorConfig) YAML() string {
 		line("    protocol: %s", strings.ToLower(orDefault(s.Protocol, "tcp")))
 		if s.Scheduler != "" {
 			line("    scheduler: %s", s.Scheduler)
+		}
+		if s.Extra != "" {
+			line("    %s", s.Extra)
 		}
 		if len(s.Realservers) == 0 {
 			continue
