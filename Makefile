@@ -10,12 +10,12 @@ PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iproute2 iputils-ping ldire
 ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
 RECORDINGS = cmd/director/internal/ipvsadm/testdata/oracle
 # Peers and load generators of the benchmarks.
-BENCH_PACKAGES = iperf3 nftables nginx-light wrk haproxy
+BENCH_PACKAGES = dpdk-dev haproxy iperf3 libnginx-mod-stream nftables nginx-light wrk
 
 # A number of runs, not a time: go test sometimes calls the end of a time a failure.
 FUZZ_TIME ?= 5000x
 
-.PHONY: help build demo test tools check unit scenarios oracle fuzz bench-once bench-quick bench-tools clean
+.PHONY: help build demo test tools check unit scenarios oracle fuzz bench-once bench bench-quick bench-flood bench-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,14 @@ fuzz: ## each fuzz target for FUZZ_TIME (5000x, 30s)
 bench-once: ## run each benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
+bench: bench-tools build ## director and all peers, all workloads, tables and plots, about fifteen minutes; needs root
+	$(GO) run ./bench full
+
 bench-quick: bench-tools build ## director against the kernel's NAT, about three minutes; needs root
 	$(GO) run ./bench quick
+
+bench-flood: bench-tools build ## how real clients fare during a SYN flood, about two minutes; needs root
+	$(GO) run ./bench flood
 
 bench-tools:
 	@sh test/install $(BENCH_PACKAGES)

@@ -1,6 +1,8 @@
 // Bench measures the director beside what people use instead of it.
 //
-//	bench quick    the director and the kernel's NAT, in about three minutes
+//	bench quick     the director and the kernel's NAT, in about three minutes
+//	bench full      everything, with all peers, in about fifteen
+//	bench flood     real clients during a SYN flood
 //
 // It builds a network of its own (package testbed), and for each workload
 // (package workload) runs one peer (package peer) after the other, again and
@@ -17,15 +19,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
+	"time"
+
+	"lvsnat/bench/machine"
+	"lvsnat/bench/report"
+	"lvsnat/bench/result"
 )
-
-const usage = `usage: bench quick [flags]
-
-  quick   the director against the kernel's NAT, with HAProxy beside them
-
-bench quick -h lists the flags.
-`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,35 +34,63 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: bench COMMAND [flags]\n\n")
+	for _, m := range modes {
+		fmt.Fprintf(w, "  %-8s %s\n", m.name, m.text)
+	}
+	fmt.Fprint(w, "\nbench COMMAND -h lists the flags of one.\n")
+}
+
 // run returns the exit code: 0 when everything was measured, whatever the
 // figures are, 1 when something could not be, 2 for wrong use.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 || args[0] != "quick" {
-		fmt.Fprint(stderr, usage)
+	if len(args) == 0 {
+		usage(stderr)
 		return 2
 	}
-	plan, output, err := parseQuick(args[1:], stderr)
+	for _, m := range modes {
+		if m.name == args[0] {
+			p, err := parseMode(m, args[1:], stderr)
+			if err != nil {
+				return wrongUse(err, stderr)
+			}
+			return exitCode(measure(ctx, &p, stdout, stderr), stderr)
+		}
+	}
+	usage(stderr)
+	return 2
+}
+
+func wrongUse(err error, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
-	} else if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 2
 	}
-	if err := measure(ctx, plan, output, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 1
+	fmt.Fprintln(stderr, "bench:", err)
+	return 2
+}
+
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintln(stderr, "bench:", err)
+	return 1
 }
 
 // measure carries out a plan and reports what came of it, also when it was cut
 // short.
-func measure(ctx context.Context, p plan, output string, stdout, stderr io.Writer) error {
-	r := newReport()
-	err := p.run(ctx, &r, stderr)
-	r.writeTable(stdout, p)
-	if output != "" {
-		err = errors.Join(err, r.writeJSON(output))
+func measure(ctx context.Context, p *plan, stdout, stderr io.Writer) error {
+	r := &result.Report{Machine: machine.Read(), Start: time.Now()}
+	p.newReport(r)
+	err := p.run(ctx, r, stderr)
+	r.Seconds = time.Since(r.Start).Seconds()
+	report.Markdown(stdout, r)
+	if p.output != "" {
+		err = errors.Join(err, r.Write(filepath.Join(p.output, samplesFile)))
 	}
-	return errors.Join(err, r.failures())
+	return errors.Join(err, r.Failures())
 }
+
+// samplesFile is the name of the raw samples in an output directory.
+const samplesFile = "samples.json"

@@ -11,12 +11,11 @@ import (
 var haproxy = Peer{
 	Name:        "haproxy",
 	Description: "HAProxy in TCP mode, a thread per CPU",
-	Target:      lab.VIP,
-	Proxy:       true,
+	Can:         testbed.Streams,
 	Start:       startHAProxy,
 }
 
-func startHAProxy(ctx context.Context, b *testbed.Testbed) (func(context.Context) error, error) {
+func startHAProxy(_ context.Context, b *testbed.Testbed) (*testbed.Carrier, error) {
 	lines := []string{
 		"global",
 		"	maxconn 4000",
@@ -27,7 +26,7 @@ func startHAProxy(ctx context.Context, b *testbed.Testbed) (func(context.Context
 		"	timeout client 60s",
 		"	timeout server 60s",
 	}
-	for _, port := range []int{testbed.HTTPPort, testbed.IperfPort} {
+	for _, port := range testbed.TCPPorts {
 		lines = append(lines, fmt.Sprintf("listen port%d", port), fmt.Sprintf("	bind %s:%d", lab.VIP, port))
 		for i, rip := range testbed.RIPs {
 			lines = append(lines, fmt.Sprintf("	server rs%d %s:%d", i+1, rip, port))
@@ -41,5 +40,7 @@ func startHAProxy(ctx context.Context, b *testbed.Testbed) (func(context.Context
 	if err != nil {
 		return nil, err
 	}
-	return func(context.Context) error { return p.Kill() }, nil
+	c := testbed.NewCarrier(lab.VIP, func(context.Context) error { return p.Kill() })
+	c.Memory = processMemory(p.PID())
+	return c, nil
 }

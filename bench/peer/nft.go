@@ -14,21 +14,25 @@ import (
 var nft = Peer{
 	Name:        "nft",
 	Description: "the kernel's DNAT by nftables, realservers in turn",
-	Target:      lab.VIP,
+	Can:         testbed.Streams | testbed.Datagrams | testbed.Forged,
 	Start:       startNFT,
 }
 
-func startNFT(ctx context.Context, b *testbed.Testbed) (func(context.Context) error, error) {
-	var inTurn []string
+func startNFT(ctx context.Context, b *testbed.Testbed) (*testbed.Carrier, error) {
+	var inTurn, ports []string
 	for i, rip := range testbed.RIPs {
 		inTurn = append(inTurn, fmt.Sprintf("%d : %s", i, rip))
 	}
+	for _, port := range testbed.TCPPorts {
+		ports = append(ports, fmt.Sprint(port))
+	}
+	dnat := fmt.Sprintf("dnat to numgen inc mod %d map { %s }", len(inTurn), strings.Join(inTurn, ", "))
 	err := testbed.NFT(ctx, b.Director,
 		"table ip lvsnat_bench {",
 		"	chain prerouting {",
 		"		type nat hook prerouting priority dstnat",
-		fmt.Sprintf("		ip daddr %s tcp dport { %d, %d } dnat to numgen inc mod %d map { %s }",
-			lab.VIP, testbed.HTTPPort, testbed.IperfPort, len(inTurn), strings.Join(inTurn, ", ")),
+		fmt.Sprintf("		ip daddr %s tcp dport { %s } %s", lab.VIP, strings.Join(ports, ", "), dnat),
+		fmt.Sprintf("		ip daddr %s udp dport %d %s", lab.VIP, testbed.UDPPort, dnat),
 		"	}",
 		"}")
 	if err != nil {
@@ -37,7 +41,7 @@ func startNFT(ctx context.Context, b *testbed.Testbed) (func(context.Context) er
 	if err := forwarding(b, "1"); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error {
+	c := testbed.NewCarrier(lab.VIP, func(ctx context.Context) error {
 		if err := testbed.NFT(ctx, b.Director, "delete table ip lvsnat_bench"); err != nil {
 			return err
 		}
@@ -45,7 +49,9 @@ func startNFT(ctx context.Context, b *testbed.Testbed) (func(context.Context) er
 			return err
 		}
 		return forwarding(b, "0")
-	}, nil
+	})
+	c.Memory = kernelMemory
+	return c, nil
 }
 
 // forgetConnections empties the kernel's connection table of the host, so that

@@ -5,7 +5,6 @@ package peer
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"lvsnat/bench/testbed"
@@ -16,19 +15,15 @@ type Peer struct {
 	Name        string // on the command line and in results
 	Description string
 
-	// Target is the address that the client talks to.
-	Target netip.Addr
+	// Can is what kinds of traffic it carries.
+	Can testbed.Ability
 
-	// Proxy says that the peer ends the client's connections and opens its own,
-	// so that a packet that belongs to none does not get through.
-	Proxy bool
-
-	// Start has the peer carry traffic until stop is called.
-	Start func(ctx context.Context, b *testbed.Testbed) (stop func(context.Context) error, err error)
+	// Start has the peer carry traffic until the carrier is stopped.
+	Start func(ctx context.Context, b *testbed.Testbed) (*testbed.Carrier, error)
 }
 
 // All is every peer.
-var All = []Peer{director, nft, haproxy, routing}
+var All = []Peer{director, nft, haproxy, nginx, testpmd, null, routing, wire}
 
 // ByName finds a peer.
 func ByName(name string) (Peer, error) {
@@ -42,20 +37,41 @@ func ByName(name string) (Peer, error) {
 	return Peer{}, fmt.Errorf("unknown peer %q: there are %s", name, strings.Join(names, ", "))
 }
 
-// Run starts the peer, calls f once an HTTP request goes through it, and stops
-// it.
-func (p *Peer) Run(ctx context.Context, b *testbed.Testbed, f func() error) error {
-	stop, err := p.Start(ctx, b)
+// Run starts the peer, calls f once traffic goes through it, and stops it.
+func (p *Peer) Run(ctx context.Context, b *testbed.Testbed, f func(*testbed.Carrier) error) error {
+	c, err := p.Start(ctx, b)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	err = b.WaitHTTP(ctx, b.Client, p.Target)
+	// One request for each realserver, so that the link addresses of all are
+	// known: no measurement is about that.
+	for range testbed.RIPs {
+		if err == nil && p.Can.Includes(testbed.Streams) {
+			err = b.WaitHTTP(ctx, b.Client, c.Target)
+		}
+	}
 	if err == nil {
-		err = f()
+		err = f(c)
 	}
 	// Also when ctx has ended, the next one needs the network as it was.
-	if stopErr := stop(context.WithoutCancel(ctx)); stopErr != nil && err == nil {
+	if stopErr := c.Stop(context.WithoutCancel(ctx)); stopErr != nil && err == nil {
 		err = fmt.Errorf("stop %s: %w", p.Name, stopErr)
 	}
 	return err
+}
+
+// undo collects what has to be done backwards to take a peer away again.
+type undo []func(context.Context) error
+
+func (u *undo) add(f func(context.Context) error) { *u = append(*u, f) }
+
+// all does everything, whatever fails, and returns the first error.
+func (u *undo) all(ctx context.Context) error {
+	var first error
+	for i := len(*u) - 1; i >= 0; i-- {
+		if err := (*u)[i](ctx); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
 }

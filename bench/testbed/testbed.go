@@ -5,8 +5,8 @@
 //	client 192.168.1.254 -- veth -- director -- veth -- realserver 10.1.1.2 .3 .4
 //
 // The realserver machine has three addresses, which are three realservers to
-// whoever balances, and runs nginx. All NICs have the offloads they
-// were made with.
+// whoever balances, and runs nginx. A second cable leads from the client past
+// the director. All NICs have the offloads they were made with.
 package testbed
 
 import (
@@ -26,9 +26,14 @@ import (
 
 // Ports of the services, the same on the VIP and on the realservers.
 const (
-	HTTPPort  = 80
-	IperfPort = 5201
+	HTTPPort     = 80
+	IperfPort    = 5201
+	TransferPort = 5300 // of transfers that a workload makes itself
+	UDPPort      = 5301 // the only one of UDP
 )
+
+// TCPPorts are those of the services that are TCP.
+var TCPPorts = []int{HTTPPort, IperfPort, TransferPort}
 
 // How long a program may take to come up, and how often it is asked.
 const (
@@ -39,6 +44,12 @@ const (
 
 // RIPs are the realservers' addresses.
 var RIPs = []netip.Addr{lab.RIP(0), lab.RIP(1), lab.RIP(2)}
+
+// Ends of the cable past the director.
+var (
+	pastClient = netip.MustParsePrefix("172.31.0.1/30")
+	PastRIP    = netip.MustParseAddr("172.31.0.2") // the realserver's
+)
 
 // Programs are paths of this project's binaries.
 type Programs struct {
@@ -116,9 +127,25 @@ func (b *Testbed) address() error {
 	if err != nil {
 		return err
 	}
+	if err := b.plugPast(); err != nil {
+		return err
+	}
 	// For plain routing without a virtual service.
 	inner := netip.PrefixFrom(RIPs[0], 24).Masked()
 	return b.Client.AddRoute(lab.Route{To: inner, Via: lab.DirectorIP})
+}
+
+// plugPast makes the cable past the director. Its MTU and offloads are those of
+// the others.
+func (b *Testbed) plugPast() error {
+	err := lab.Connect(lab.End{Host: b.Client, NIC: PastDirector}, lab.End{Host: b.Realserver, NIC: PastDirector})
+	if err != nil {
+		return err
+	}
+	if err := b.Client.AddAddress(PastDirector, pastClient); err != nil {
+		return err
+	}
+	return b.Realserver.AddAddress(PastDirector, netip.PrefixFrom(PastRIP, pastClient.Bits()))
 }
 
 // tune gives hosts that open thousands of connections a second the ports and

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"lvsnat/bench/machine"
 	"lvsnat/bench/testbed"
 	"lvsnat/test/lab"
@@ -20,8 +18,7 @@ var flood1k = Workload{
 	Name:        "flood-1k",
 	Description: "SYN flood of 1,000 flows, counted at the realservers",
 	Unit:        "packets/s",
-	Bar:         1.2,
-	Flood:       true,
+	Needs:       testbed.Forged,
 	Measure:     synFlood(1_000),
 }
 
@@ -29,16 +26,28 @@ var flood1M = Workload{
 	Name:        "flood-1m",
 	Description: "SYN flood of 1,000,000 flows, counted at the realservers",
 	Unit:        "packets/s",
-	Bar:         1.5,
-	Flood:       true,
+	Needs:       testbed.Forged,
 	Measure:     synFlood(1_000_000),
 }
 
-// The flood comes from the shared address space of RFC 6598, which has room
-// for four million sources and is nobody's network in the testbed.
-const floodFirst = "100.64.0.1"
+var floodNew = Workload{
+	Name:        "flood-new",
+	Description: "SYN flood in which every packet is a new flow, counted at the realservers",
+	Unit:        "packets/s",
+	Needs:       testbed.Forged,
+	Measure:     synFlood(manySources),
+}
 
-const realserverNIC = "eth0"
+// manySources is the most that testlvs has. No generator here gets through them
+// in one measurement.
+const manySources = 1 << 24
+
+// Floods come from a network that is nobody's in the testbed, and has room for
+// manySources. Not testlvs' own 10.0.0.0/8: the realservers are in there.
+const (
+	floodFirst = "11.0.0.0"
+	floodNet   = "11.0.0.0/8"
+)
 
 // settle is how long a flood runs before counting begins, so that the
 // generator has started and the first connections are open.
@@ -47,43 +56,52 @@ const settle = 300 * time.Millisecond
 // synFlood returns a measurement with testlvs as the generator and, as its
 // author did it, the packets that arrive at the realservers as the figure.
 // Nothing answers there.
-func synFlood(flows int) func(context.Context, *testbed.Testbed, netip.Addr, time.Duration) (Result, error) {
-	return func(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration) (result Result, err error) {
-		if err := openSink(ctx, b.Realserver); err != nil {
-			return Result{}, err
-		}
-		defer func() { err = errors.Join(err, closeSink(context.WithoutCancel(ctx), b.Realserver)) }()
-		generator, err := startGenerator(b, target, flows, settle+d+settle)
+func synFlood(flows int) func(context.Context, *Setup) (Result, error) {
+	return func(ctx context.Context, s *Setup) (result Result, err error) {
+		open, err := testbed.Drop(ctx, s.Bed.Realserver, "meta protocol ip", s.Carrier.RealserverNIC)
 		if err != nil {
 			return Result{}, err
 		}
-		result, err = countArrivals(ctx, b.Realserver, d)
+		defer func() { err = errors.Join(err, open(context.WithoutCancel(ctx))) }()
+		generator, err := startGenerator(s, testbed.HTTPPort, settle+s.Duration+settle, "-srcnum", strconv.Itoa(flows))
 		if err != nil {
-			return Result{}, errors.Join(err, generator.Kill())
-		}
-		if err := generator.Wait(ctx); err != nil {
 			return Result{}, err
 		}
-		result.Details["offered_per_s"], err = offeredRate(generator.Stderr().String())
-		return result, err
+		result, err = countArrivals(ctx, s, s.Bed.Realserver, s.Carrier.RealserverNIC)
+		return finish(ctx, generator, result, err)
 	}
 }
 
 // startGenerator starts testlvs on the first processor, where it leaves the
 // others to the peer as far as the kernel lets it.
-func startGenerator(b *testbed.Testbed, target netip.Addr, flows int, d time.Duration) (*lab.Process, error) {
-	return b.Client.Start(lab.Command{Path: "taskset", Args: []string{
-		"--cpu-list", "0", b.Programs.Testlvs,
-		"-srcnet", floodFirst, "-srcnum", strconv.Itoa(flows), "-duration", d.String(),
-		netip.AddrPortFrom(target, testbed.HTTPPort).String(),
-	}})
+func startGenerator(s *Setup, port uint16, d time.Duration, more ...string) (*lab.Process, error) {
+	args := []string{"--cpu-list", "0", s.Bed.Programs.Testlvs, "-srcnet", floodFirst}
+	if d > 0 {
+		args = append(args, "-duration", d.String())
+	}
+	args = append(append(args, more...), netip.AddrPortFrom(s.Carrier.Target, port).String())
+	return s.Bed.Client.Start(lab.Command{Path: "taskset", Args: args})
 }
 
-func countArrivals(ctx context.Context, realserver *lab.Host, d time.Duration) (Result, error) {
+// finish waits for the generator's end, or brings it about when the measurement
+// has failed, and adds the rate at which it has sent.
+func finish(ctx context.Context, generator *lab.Process, result Result, err error) (Result, error) {
+	if err != nil {
+		return Result{}, errors.Join(err, generator.Kill())
+	}
+	if err := generator.Wait(ctx); err != nil {
+		return Result{}, err
+	}
+	result.Details["offered_per_s"], err = offeredRate(generator.Stderr().String())
+	return result, err
+}
+
+// countArrivals counts what reaches a NIC for the setup's duration.
+func countArrivals(ctx context.Context, s *Setup, host *lab.Host, nic string) (Result, error) {
 	if err := sleep(ctx, settle); err != nil {
 		return Result{}, err
 	}
-	before, err := arrived(realserver)
+	before, err := testbed.Arrived(host, nic)
 	if err != nil {
 		return Result{}, err
 	}
@@ -91,10 +109,10 @@ func countArrivals(ctx context.Context, realserver *lab.Host, d time.Duration) (
 	if err != nil {
 		return Result{}, err
 	}
-	if err := sleep(ctx, d); err != nil {
+	if err := sleep(ctx, s.Duration); err != nil {
 		return Result{}, err
 	}
-	after, err := arrived(realserver)
+	after, err := testbed.Arrived(host, nic)
 	if err != nil {
 		return Result{}, err
 	}
@@ -103,7 +121,7 @@ func countArrivals(ctx context.Context, realserver *lab.Host, d time.Duration) (
 		return Result{}, err
 	}
 	if after == before {
-		return Result{}, errors.New("no packet of the flood reached the realservers")
+		return Result{}, fmt.Errorf("no packet reached %s of %s", nic, host.Name)
 	}
 	packets := float64(after - before)
 	return Result{
@@ -111,47 +129,6 @@ func countArrivals(ctx context.Context, realserver *lab.Host, d time.Duration) (
 		Usage:   usage,
 		Details: map[string]float64{"cpu_ns_per_packet": float64(usage.Busy.Nanoseconds()) / packets},
 	}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// openSink has the realservers drop all IP packets as they come in: what
-// happens to a packet after its arrival is not the peer's cost. ARP goes on. The
-// rule does as little as a rule can, since its time counts as the peer's.
-func openSink(ctx context.Context, realserver *lab.Host) error {
-	return testbed.NFT(ctx, realserver,
-		"table netdev lvsnat_bench {",
-		"	chain sink {",
-		"		type filter hook ingress device "+realserverNIC+" priority 0",
-		"		meta protocol ip drop",
-		"	}",
-		"}")
-}
-
-func closeSink(ctx context.Context, realserver *lab.Host) error {
-	return testbed.NFT(ctx, realserver, "delete table netdev lvsnat_bench")
-}
-
-// arrived is the number of packets that have reached the realservers' NIC.
-func arrived(realserver *lab.Host) (packets uint64, err error) {
-	err = realserver.Do(func() error {
-		link, err := netlink.LinkByName(realserverNIC)
-		if err != nil {
-			return fmt.Errorf("count arrivals on %s: %w", realserverNIC, err)
-		}
-		packets = link.Attrs().Statistics.RxPackets
-		return nil
-	})
-	return packets, err
 }
 
 var testlvsRate = regexp.MustCompile(`(?m)^Sent .* (\d+) packets/s`)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -18,9 +17,9 @@ var iperfTo = Workload{
 	Name:        "iperf3-to",
 	Description: "iperf3, one connection, to the realserver",
 	Unit:        "Gbit/s",
-	Bar:         0.8,
-	Measure: func(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration) (Result, error) {
-		return iperf3(ctx, b, target, d)
+	Needs:       testbed.Streams,
+	Measure: func(ctx context.Context, s *Setup) (Result, error) {
+		return iperf3(ctx, s)
 	},
 }
 
@@ -28,9 +27,9 @@ var iperfFrom = Workload{
 	Name:        "iperf3-from",
 	Description: "iperf3, one connection, from the realserver",
 	Unit:        "Gbit/s",
-	Bar:         0.8,
-	Measure: func(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration) (Result, error) {
-		return iperf3(ctx, b, target, d, "--reverse")
+	Needs:       testbed.Streams,
+	Measure: func(ctx context.Context, s *Setup) (Result, error) {
+		return iperf3(ctx, s, "--reverse")
 	},
 }
 
@@ -39,17 +38,17 @@ const serverTimeout = 10 * time.Second
 
 // iperf3 transfers for d, rounded up to the whole seconds that it takes, and
 // returns what the receiver got.
-func iperf3(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration, more ...string) (_ Result, err error) {
-	server, err := startIperf3(ctx, b.Realserver)
+func iperf3(ctx context.Context, s *Setup, more ...string) (_ Result, err error) {
+	server, err := startIperf3(ctx, s.Bed.Realserver)
 	if err != nil {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, server.Kill()) }()
-	seconds := math.Ceil(d.Seconds())
-	args := append([]string{"-c", target.String(), "-p", fmt.Sprint(testbed.IperfPort),
+	seconds := math.Ceil(s.Duration.Seconds())
+	args := append([]string{"-c", s.Carrier.Target.String(), "-p", fmt.Sprint(testbed.IperfPort),
 		"-t", fmt.Sprint(seconds), "--connect-timeout", "2000", "--json"}, more...)
 	return watched(func() (Result, error) {
-		out, err := b.Client.Run(ctx, "iperf3", args...)
+		out, err := s.Bed.Client.Run(ctx, "iperf3", args...)
 		if err != nil {
 			return Result{}, fmt.Errorf("%w: %s", err, out) // with --json it tells its errors on stdout
 		}

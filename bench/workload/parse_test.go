@@ -93,7 +93,7 @@ func TestNamesAreUniqueAndFound(t *testing.T) {
 			t.Errorf("ByName(%s): %v, %v", w.Name, found.Name, err)
 		}
 	}
-	if _, err := ByName("nonsense"); err == nil || !strings.Contains(err.Error(), "flood-1m") {
+	if _, err := ByName("nonsense"); err == nil || !strings.Contains(err.Error(), "alive-half") {
 		t.Errorf("got error %v, want one that lists the names", err)
 	}
 }

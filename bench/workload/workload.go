@@ -6,7 +6,6 @@ package workload
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -14,22 +13,39 @@ import (
 	"lvsnat/bench/testbed"
 )
 
-// A Workload measures one figure, of which more is better.
+// A Workload measures one figure and what belongs to it.
 type Workload struct {
 	Name        string // on the command line and in results
 	Description string
 	Unit        string
+	Less        bool // less is better
 
-	// Bar is the director's figure divided by the kernel's NAT's that is to be
-	// reached.
-	Bar float64
+	// Needs is what a peer must be able to carry.
+	Needs testbed.Ability
 
-	// Flood says that the packets belong to no connection, so that a peer that
-	// is a proxy carries none of them.
-	Flood bool
+	// Load says at which rate it works, nil: as fast as it goes.
+	Load *Load
 
-	// Measure has the client work for about d through target.
-	Measure func(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration) (Result, error)
+	// Measure has the client work through a carrier.
+	Measure func(ctx context.Context, s *Setup) (Result, error)
+}
+
+// A Load is a part of the figure of another workload, so that it is as heavy
+// for a fast machine as for a slow one.
+type Load struct {
+	Workload string
+	Share    float64
+	// Slower takes the figure of the slower one of the two that are compared,
+	// so that both can carry it; otherwise it is the subject's own.
+	Slower bool
+}
+
+// A Setup is what one measurement works with.
+type Setup struct {
+	Bed      *testbed.Testbed
+	Carrier  *testbed.Carrier
+	Duration time.Duration // about so long
+	Rate     float64       // a second, of a workload with a Load
 }
 
 // A Result is one measurement.
@@ -39,8 +55,14 @@ type Result struct {
 	Usage   machine.Usage
 }
 
-// All is every workload, in the order of the report.
-var All = []Workload{iperfTo, iperfFrom, request1, request50, connect, flood1k, flood1M}
+// All is every workload, in the order in which they are measured: those that
+// others take their load from come first.
+var All = []Workload{
+	iperfTo, iperfFrom, request1, request50, connect, latency,
+	flood1k, flood1M, floodNew, udp,
+	idle16, idle1k, idle100k, idle1M,
+	aliveHalf, aliveFull,
+}
 
 // ByName finds a workload.
 func ByName(name string) (Workload, error) {
@@ -66,4 +88,15 @@ func watched(f func() (Result, error)) (Result, error) {
 	}
 	result.Usage, err = watch.Read()
 	return result, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -3,7 +3,6 @@ package workload
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strconv"
 	"time"
@@ -15,7 +14,7 @@ var request1 = Workload{
 	Name:        "request-1",
 	Description: "HTTP requests one after the other on one kept connection",
 	Unit:        "requests/s",
-	Bar:         1.0,
+	Needs:       testbed.Streams,
 	Measure:     wrk(1),
 }
 
@@ -23,7 +22,7 @@ var request50 = Workload{
 	Name:        "request-50",
 	Description: "HTTP requests on 50 kept connections",
 	Unit:        "requests/s",
-	Bar:         0.75,
+	Needs:       testbed.Streams,
 	Measure:     wrk(50),
 }
 
@@ -31,22 +30,22 @@ var connect = Workload{
 	Name:        "connect",
 	Description: "a new connection for each HTTP request, 50 at a time",
 	Unit:        "connections/s",
-	Bar:         1.0,
+	Needs:       testbed.Streams,
 	Measure:     wrk(50, "--header", "Connection: close"),
 }
 
 // wrk returns a measurement with that many connections at a time.
-func wrk(connections int, more ...string) func(context.Context, *testbed.Testbed, netip.Addr, time.Duration) (Result, error) {
-	return func(ctx context.Context, b *testbed.Testbed, target netip.Addr, d time.Duration) (Result, error) {
+func wrk(connections int, more ...string) func(context.Context, *Setup) (Result, error) {
+	return func(ctx context.Context, s *Setup) (Result, error) {
 		args := append([]string{
 			"--connections", strconv.Itoa(connections),
 			"--threads", strconv.Itoa(min(connections, 2)),
-			"--duration", fmt.Sprintf("%ds", int(max(d, time.Second).Round(time.Second).Seconds())),
+			"--duration", fmt.Sprintf("%ds", int(max(s.Duration, time.Second).Round(time.Second).Seconds())),
 			"--latency",
 		}, more...)
-		args = append(args, fmt.Sprintf("http://%s:%d/", target, testbed.HTTPPort))
+		args = append(args, fmt.Sprintf("http://%s:%d/", s.Carrier.Target, testbed.HTTPPort))
 		return watched(func() (Result, error) {
-			out, err := b.Client.Run(ctx, "wrk", args...)
+			out, err := s.Bed.Client.Run(ctx, "wrk", args...)
 			if err != nil {
 				return Result{}, err
 			}
