@@ -148,6 +148,11 @@ func TestVirtualServersOfKeepalived(t *testing.T) {
 			Address: at("192.168.1.110:53"), Protocol: 17, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true}, OnePacket: true, Persistence: 360 * time.Second,
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:53"), Weight: 1}},
 		},
+		{
+			Address: at("192.168.1.113:80"), Protocol: 6, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true, SHFallback: true},
+			Persistence: 360 * time.Second, Netmask: 0xffffff00,
+			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:80"), Weight: 2}, {Address: at("10.1.1.3:80"), Weight: 5}},
+		},
 	})
 	if want := (config.Timeouts{TCP: 600 * time.Second, TCPFIN: 60 * time.Second, UDP: 30 * time.Second}); c.Timeouts != want {
 		t.Errorf("timeouts %v, want %v", c.Timeouts, want)
@@ -164,6 +169,13 @@ f:44: virtual_server 192.168.1.111 443 ignored as a whole: the director only mas
 f:49: virtual_server 192.168.1.112 443 ignored as a whole: the scheduler "nosuch" is not known
 f:51: virtual_server fwmark 5 ignored: the director has services by address and port, not by firewall mark or group
 f:53: virtual_server group WEB ignored: the director has services by address and port, not by firewall mark or group
+f:61: ops ignored: it is for UDP
+f:63: weight heavy ignored: write a number
+f:60: mh-port ignored: it means nothing to the scheduler sh
+f:68: virtual_server 192.168.1.113 80 ignored as a whole: the service tcp 192.168.1.113:80 is listed a second time; put its realservers into one entry
+f:70: virtual_server 192.168.1.114 80 ignored as a whole: the realserver 10.1.1.2:80 has a weight of 70000; write a number from 0 to 65535; the realserver 10.1.1.2:80 is listed a second time in its service; keep one of the two
+f:74: lvs_timeouts tcp 900000000 ignored: the timeout 250000h0m0s is out of range; write whole seconds from 1 to 2147483
+f:74: lvs_timeouts udp ignored: write tcp, tcpfin or udp and seconds
 f: names no NICs: vip_nic eth0 and dip_nic eth1 are a guess`)
 }
 

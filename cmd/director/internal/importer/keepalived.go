@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,17 +45,28 @@ func (i *importer) globals(block []statement) {
 			i.note(s.line, "%s ignored: it is not about a virtual server", s.words[0])
 			continue
 		}
-		fields := map[string]*time.Duration{"tcp": &i.config.Timeouts.TCP, "tcpfin": &i.config.Timeouts.TCPFIN, "udp": &i.config.Timeouts.UDP}
 		for pair := range slices.Chunk(s.words[1:], 2) {
-			n, ok := numberOf(pair, 1)
-			field := fields[pair[0]]
-			if !ok || field == nil {
-				i.note(s.line, "lvs_timeouts %s ignored: write tcp, tcpfin or udp and seconds", strings.Join(pair, " "))
-				continue
+			if err := i.timeout(pair); err != nil {
+				i.note(s.line, "lvs_timeouts %s ignored: %v", strings.Join(pair, " "), err)
 			}
-			*field = time.Duration(n) * time.Second
 		}
 	}
+}
+
+// timeout takes one of the three timeouts, a name and a number.
+func (i *importer) timeout(pair []string) error {
+	t := i.config.Timeouts
+	field := map[string]*time.Duration{"tcp": &t.TCP, "tcpfin": &t.TCPFIN, "udp": &t.UDP}[pair[0]]
+	n, ok := numberOf(pair, 1)
+	if !ok || field == nil {
+		return errors.New("write tcp, tcpfin or udp and seconds")
+	}
+	*field = time.Duration(n) * time.Second
+	if err := config.CheckTimeouts(t); err != nil {
+		return err
+	}
+	i.config.Timeouts = t
+	return nil
 }
 
 // virtualServer reads one block; a service that the director cannot have is
@@ -64,28 +76,70 @@ func (i *importer) virtualServer(s statement) {
 		i.note(s.line, "%s ignored: the director has services by address and port, not by firewall mark or group", strings.Join(s.words, " "))
 		return
 	}
-	spec := scheduler.ServiceSpec{Protocol: unix.IPPROTO_TCP, Scheduler: "wlc"}
-	// The protocol decides what a port's name means, so it is read first.
+	v := virtualServer{spec: scheduler.ServiceSpec{Protocol: unix.IPPROTO_TCP, Scheduler: "wlc"}, weight: 1}
+	// These decide what the others mean, wherever they stand.
 	for _, option := range s.block {
-		if option.words[0] == "protocol" && len(option.words) > 1 && strings.EqualFold(option.words[1], "udp") {
-			spec.Protocol = unix.IPPROTO_UDP
+		n, isNumber := numberOf(option.words, 1)
+		switch {
+		case option.words[0] == "protocol" && len(option.words) > 1 && strings.EqualFold(option.words[1], "udp"):
+			v.spec.Protocol = unix.IPPROTO_UDP
+		case option.words[0] == "weight" && isNumber:
+			v.weight = n
 		}
 	}
 	var err error
-	if spec.Address, err = i.endpoint(s.words[1:], spec.Protocol); err != nil {
+	if v.spec.Address, err = i.endpoint(s.words[1:], v.spec.Protocol); err != nil {
 		i.note(s.line, "%s ignored: %v", strings.Join(s.words, " "), err)
 		return
 	}
+	ignored := func(line int, err error) {
+		i.note(line, "%s %s %s ignored as a whole: %v", s.words[0], s.words[1], s.words[2], err)
+	}
 	for _, option := range s.block {
-		if err := i.serviceOption(&spec, option); err != nil {
-			i.note(option.line, "%s %s %s ignored as a whole: %v", s.words[0], s.words[1], s.words[2], err)
+		if err := i.serviceOption(&v, option); err != nil {
+			ignored(option.line, err)
 			return
 		}
 	}
-	if spec.Persistence == 0 {
-		spec.Netmask = 0
+	i.complete(&v)
+	if err := i.allows(v.spec); err != nil {
+		ignored(s.line, err)
+		return
 	}
-	i.config.Services = append(i.config.Services, spec)
+	i.config.Services = append(i.config.Services, v.spec)
+}
+
+// A virtualServer is what is known of a block.
+type virtualServer struct {
+	spec   scheduler.ServiceSpec
+	weight int         // of realservers that have none of their own
+	flags  []statement // of a scheduler that may be named later
+}
+
+// complete does what depends on more than one option.
+func (i *importer) complete(v *virtualServer) {
+	for _, s := range v.flags {
+		name := cmp.Or(config.NumberedFlag(v.spec.Scheduler, s.words[0]), s.words[0])
+		if config.SetFlag(new(scheduler.Flags), name) != v.spec.Scheduler {
+			i.note(s.line, "%s ignored: it means nothing to the scheduler %s", s.words[0], v.spec.Scheduler)
+			continue
+		}
+		config.SetFlag(&v.spec.Flags, name)
+	}
+	if v.spec.Netmask != 0 && v.spec.Persistence == 0 {
+		v.spec.Persistence = defaultPersistence // so keepalived's pgr_handler
+	}
+}
+
+// allows holds a service, beside those before it, to the rules of a
+// configuration.
+func (i *importer) allows(spec scheduler.ServiceSpec) error {
+	c := i.config
+	c.Services = append(slices.Clip(c.Services), spec)
+	if err := config.Check(&c); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return nil
 }
 
 // errNotMasqueraded is why a whole service is left out.
@@ -93,11 +147,12 @@ var errNotMasqueraded = errors.New("the director only masquerades (lb_kind NAT)"
 
 // serviceOption reads one line of a virtual server. An error leaves out the
 // whole service.
-func (i *importer) serviceOption(spec *scheduler.ServiceSpec, s statement) error {
+func (i *importer) serviceOption(v *virtualServer, s statement) error {
 	value := ""
 	if len(s.words) > 1 {
 		value = s.words[1]
 	}
+	spec := &v.spec
 	switch name := s.words[0]; name {
 	case "lb_algo", "lvs_sched":
 		if !slices.Contains(scheduler.Names(), value) {
@@ -113,6 +168,10 @@ func (i *importer) serviceOption(spec *scheduler.ServiceSpec, s statement) error
 			return fmt.Errorf("the protocol %s is not supported", value)
 		}
 	case "ops":
+		if spec.Protocol != unix.IPPROTO_UDP {
+			i.note(s.line, "ops ignored: it is for UDP") // ip_vs_schedule in ip_vs_core.c
+			return nil
+		}
 		spec.OnePacket = true
 	case "persistence_timeout":
 		spec.Persistence = defaultPersistence
@@ -126,18 +185,23 @@ func (i *importer) serviceOption(spec *scheduler.ServiceSpec, s statement) error
 		}
 		b := addr.As4()
 		spec.Netmask = binary.BigEndian.Uint32(b[:])
-	case "real_server":
-		i.realServer(spec, s)
-	default:
-		if config.SetFlag(&spec.Flags, name) == "" {
-			i.note(s.line, "%s ignored: %s", name, whyIgnored(name))
+	case "weight":
+		if _, ok := numberOf(s.words, 1); !ok {
+			i.note(s.line, "%s ignored: write a number", strings.Join(s.words, " "))
 		}
+	case "real_server":
+		i.realServer(v, s)
+	case "flag-1", "flag-2", "flag-3", "sh-port", "sh-fallback", "mh-port", "mh-fallback":
+		v.flags = append(v.flags, s)
+	default:
+		i.note(s.line, "%s ignored: %s", name, whyIgnored(name))
 	}
 	return nil
 }
 
-func (i *importer) realServer(spec *scheduler.ServiceSpec, s statement) {
-	rs := scheduler.RealserverSpec{Weight: 1}
+func (i *importer) realServer(v *virtualServer, s statement) {
+	spec := &v.spec
+	rs := scheduler.RealserverSpec{Weight: v.weight}
 	var err error
 	if rs.Address, err = i.endpoint(s.words[1:], spec.Protocol); err != nil {
 		i.note(s.line, "%s ignored: %v", strings.Join(s.words, " "), err)

@@ -269,7 +269,7 @@ func (c *command) parseFlags() error {
 	for i, flag := range c.flags {
 		switch flag {
 		case "flag-1", "flag-2", "flag-3":
-			c.flags[i] = numberedFlags[name][flag]
+			c.flags[i] = config.NumberedFlag(name, flag)
 			continue
 		}
 		switch owner := config.SetFlag(new(scheduler.Flags), flag); owner {
@@ -281,13 +281,6 @@ func (c *command) parseFlags() error {
 		}
 	}
 	return nil
-}
-
-// numberedFlags are the bits of IPVS that schedulers give a meaning
-// (IP_VS_SVC_F_SCHED_* in uapi/linux/ip_vs.h). Other bits change nothing.
-var numberedFlags = map[string]map[string]string{
-	"sh": {"flag-1": "sh-fallback", "flag-2": "sh-port"},
-	"mh": {"flag-1": "mh-fallback", "flag-2": "mh-port"},
 }
 
 func (c *command) schedulerOrDefault() string {
