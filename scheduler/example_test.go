@@ -7,7 +7,13 @@ import "fmt"
 type heaviest struct{}
 
 func (heaviest) Pick(servers []*Realserver, _ Client) *Realserver {
-	return greatestWeight(servers, (*Realserver).eligible)
+	var greatest *Realserver
+	for _, rs := range servers {
+		if rs.eligible() && (greatest == nil || rs.Weight() > greatest.Weight()) {
+			greatest = rs
+		}
+	}
+	return greatest
 }
 
 // A new algorithm is one file with a Scheduler and one line in the table of

@@ -1,22 +1,31 @@
 package scheduler
 
+import (
+	"cmp"
+	"slices"
+)
+
 // failover takes the available server with the greatest weight for everything;
 // of equals, the first in the list (net/netfilter/ipvs/ip_vs_fo.c).
-type failover struct{}
+type failover struct{ ranks []*Realserver }
+
+// Update ranks the servers anew.
+func (s *failover) Update(servers []*Realserver) { s.ranks = ranked(servers) }
 
 // Pick returns the eligible server with the greatest weight.
-func (failover) Pick(servers []*Realserver, _ Client) *Realserver {
-	return greatestWeight(servers, (*Realserver).eligible)
-}
-
-// greatestWeight returns the server with the greatest weight among those that
-// may be taken, the first of equals.
-func greatestWeight(servers []*Realserver, may func(*Realserver) bool) *Realserver {
-	var greatest *Realserver
-	for _, rs := range servers {
-		if may(rs) && (greatest == nil || rs.Weight() > greatest.Weight()) {
-			greatest = rs
+func (s *failover) Pick([]*Realserver, Client) *Realserver {
+	for _, rs := range s.ranks {
+		if rs.eligible() {
+			return rs
 		}
 	}
-	return greatest
+	return nil
+}
+
+// ranked returns the servers by weight, the greatest first, and those of equal
+// weight in the order of the list.
+func ranked(servers []*Realserver) []*Realserver {
+	ranks := slices.Clone(servers)
+	slices.SortStableFunc(ranks, func(a, b *Realserver) int { return cmp.Compare(b.Weight(), a.Weight()) })
+	return ranks
 }

@@ -48,10 +48,10 @@ func TestTwoChoicesFollowTheWeightsOfEquals(t *testing.T) {
 // Of two servers both are drawn, so the better one is certain.
 func TestTwoChoicesTakeTheBetter(t *testing.T) {
 	tests := []struct {
-		name string
-		two  func(*Realserver)
-		tree func(*Realserver)
-		want byte // 0: both
+		name  string
+		two   func(*Realserver)
+		three func(*Realserver)
+		want  byte // 0: both
 	}{
 		{"fewer connections", func(rs *Realserver) { occupy(rs, 3) }, func(rs *Realserver) { occupy(rs, 2) }, 3},
 		{"a shorter handshake of idle servers",
@@ -77,7 +77,7 @@ func TestTwoChoicesTakeTheBetter(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			service := apply(t, newSet(), spec("p2c", "10.1.1.2", "10.1.1.3"))
 			tt.two(server(service, 2))
-			tt.tree(server(service, 3))
+			tt.three(server(service, 3))
 			counts := share(service, 200, 0)
 			switch {
 			case tt.want == 0 && (counts[2] < 60 || counts[3] < 60):
@@ -113,6 +113,14 @@ func TestUDPConnectionsCountAmongTwoChoices(t *testing.T) {
 	server(service, 2).Opened()
 	if counts := share(service, 50, 0); counts[3] != 50 {
 		t.Errorf("50 choices: %v, want all for the server without connections", counts)
+	}
+	for range 15 {
+		server(service, 2).Opened()
+	}
+	server(service, 2).Answered(10*time.Millisecond, 0)
+	server(service, 3).Answered(100*time.Millisecond, 0)
+	if counts := share(service, 50, 0); counts[3] != 50 {
+		t.Errorf("50 choices: %v, want all for the server that is ten times slower, for the other has 16 connections", counts)
 	}
 }
 

@@ -71,9 +71,9 @@ var constructors = map[string]func(Options) Scheduler{
 	"mh":    func(o Options) Scheduler { return &maglev{flags: o.Flags} },
 	"lblc":  func(Options) Scheduler { return &locality{} },
 	"lblcr": func(Options) Scheduler { return &replicatedLocality{} },
-	"fo":    func(Options) Scheduler { return failover{} },
-	"ovf":   func(Options) Scheduler { return overflow{} },
-	"twos":  func(o Options) Scheduler { return twoChoices{random: o.Random} },
+	"fo":    func(Options) Scheduler { return &failover{} },
+	"ovf":   func(Options) Scheduler { return &overflow{} },
+	"twos":  func(o Options) Scheduler { return &twoChoices{random: o.Random} },
 
 	"p2c":  func(o Options) Scheduler { return &twoByHandshake{random: o.Random} },
 	"swrr": func(Options) Scheduler { return &smoothWeightedRoundRobin{} },

@@ -101,15 +101,20 @@ func (s *Service) Realservers() []*Realserver {
 	return slices.Clone(s.servers)
 }
 
-// retire takes the servers that are not in wanted out of service; their
-// connections go on.
-func (s *Service) retire(wanted []*Realserver) {
+// retire takes all servers out of service; their connections go on.
+func (s *Service) retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, rs := range s.servers {
-		if !slices.Contains(wanted, rs) {
-			rs.retire()
-		}
+		rs.retire()
+	}
+	s.tellScheduler()
+}
+
+// tellScheduler tells the algorithm of what was changed. The lock is held.
+func (s *Service) tellScheduler() {
+	if u, ok := s.scheduler.(Updater); ok {
+		u.Update(s.servers)
 	}
 }
 
@@ -197,7 +202,7 @@ func (r *Realserver) Closed(active bool) {
 func (r *Realserver) connections() int32 { return r.active.Load() + r.inactive.Load() }
 
 // set brings the server to its wanted state and reports whether that changed
-// anything a scheduler decides by. Raising or removing the upper threshold
+// anything, as an edit that the scheduler is told of in the kernel. Raising or removing the upper threshold
 // opens an overloaded server (__ip_vs_update_dest in ip_vs_ctl.c).
 func (r *Realserver) set(want RealserverSpec) bool {
 	weight, upper := int32(want.Weight), int32(want.Upper)
@@ -205,10 +210,12 @@ func (r *Realserver) set(want RealserverSpec) bool {
 	if weight != 0 {
 		r.lastWeight.Store(weight)
 	}
-	if before := r.upper.Swap(upper); upper == 0 || upper > before {
+	before := r.upper.Swap(upper)
+	if upper == 0 || upper > before {
 		r.overload.Store(false)
 	}
-	r.lower.Store(int32(want.Lower))
+	changed = changed || upper != before
+	changed = r.lower.Swap(int32(want.Lower)) != int32(want.Lower) || changed
 	return r.removed.Swap(false) || changed
 }
 

@@ -131,7 +131,7 @@ func (s *Set) Apply(wanted []ServiceSpec) error {
 	}
 	for _, service := range old.ordered {
 		if next.services[service.Key] == nil {
-			service.retire(nil)
+			service.retire()
 		}
 	}
 	next.index()
@@ -156,9 +156,13 @@ func (s *Set) update(service *Service, fresh bool, spec ServiceSpec, scheduler S
 		s.startSlowly(rs, joins && !fresh, spec.SlowStart)
 		servers = append(servers, rs)
 	}
-	service.retire(servers)
 	service.mu.Lock()
 	defer service.mu.Unlock()
+	for _, rs := range service.servers {
+		if !slices.Contains(servers, rs) {
+			rs.retire()
+		}
+	}
 	if service.schedulerName != spec.Scheduler || service.flags != spec.Flags || service.rotateTies != spec.RotateTies {
 		service.scheduler, service.schedulerName = scheduler, spec.Scheduler
 		service.flags, service.rotateTies = spec.Flags, spec.RotateTies
@@ -168,8 +172,8 @@ func (s *Set) update(service *Service, fresh bool, spec ServiceSpec, scheduler S
 	service.setPersistence(spec.Persistence, cmp.Or(spec.Netmask, 0xffff_ffff))
 	changed = changed || !slices.Equal(service.servers, servers)
 	service.servers = servers
-	if u, ok := service.scheduler.(Updater); ok && changed {
-		u.Update(servers)
+	if changed {
+		service.tellScheduler()
 	}
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -9,6 +10,23 @@ import (
 // kernelWRR is ip_vs_wrr_schedule of net/netfilter/ipvs/ip_vs_wrr.c, statement
 // by statement, with the list's head as place -1.
 type kernelWRR struct{ cl, cw, mw, di int }
+
+// changed is ip_vs_wrr_dest_changed.
+func (m *kernelWRR) changed(servers []*Realserver) {
+	greatest := 0
+	for _, rs := range servers {
+		greatest = max(greatest, rs.Weight())
+	}
+	m.cl = -1
+	m.di = max(1, divisor(servers, (*Realserver).Weight))
+	m.mw = greatest - (m.di - 1)
+	switch {
+	case m.cw > m.mw || m.cw == 0:
+		m.cw = m.mw
+	case m.di > 1:
+		m.cw = m.cw/m.di*m.di + 1
+	}
+}
 
 func (m *kernelWRR) schedule(servers []*Realserver) *Realserver {
 	if m.mw == 0 {
@@ -49,23 +67,34 @@ func (m *kernelWRR) schedule(servers []*Realserver) *Realserver {
 func TestWeightedRoundRobinChoosesAsTheKernelWithServersThatFillUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		set := newSet()
-		if err := set.Apply([]ServiceSpec{spec("wrr", drawServers(t, rapid.SampledFrom([]int{3, 20, 2000}).Draw(t, "most"))...)}); err != nil {
-			t.Fatal(err)
-		}
-		service := set.Snapshot().Services()[0]
-		servers := service.Realservers()
-		greatest, step := 0, divisor(servers, (*Realserver).Weight)
-		for _, rs := range servers {
-			greatest = max(greatest, rs.Weight())
-		}
-		reference := kernelWRR{cl: -1, cw: greatest - step + 1, mw: greatest - step + 1, di: step}
-		for i := range rapid.IntRange(1, 60).Draw(t, "connections") {
-			if rapid.IntRange(0, 2).Draw(t, "change") == 0 {
-				rs := rapid.SampledFrom(servers).Draw(t, "server")
-				rs.overload.Store(!rs.overload.Load())
+		var reference kernelWRR
+		var weights []string
+		most := rapid.SampledFrom([]int{3, 20, 2000}).Draw(t, "most")
+		for range rapid.IntRange(1, 5).Draw(t, "changes of weights") {
+			before := weights
+			weights = drawServers(t, most)
+			if err := set.Apply([]ServiceSpec{spec("wrr", weights...)}); err != nil {
+				t.Fatal(err)
 			}
-			if got, want := choose(service, Client{}), reference.schedule(servers); got != want {
-				t.Fatalf("connection %d got %+v, want %+v", i, got, want)
+			service := set.Snapshot().Services()[0]
+			servers := service.Realservers()
+			if !slices.Equal(weights, before) {
+				reference.changed(servers)
+			}
+			for i := range rapid.IntRange(0, 30).Draw(t, "connections") {
+				event := rapid.IntRange(0, 6).Draw(t, "event")
+				switch event {
+				case 0, 1:
+					rs := rapid.SampledFrom(servers).Draw(t, "server")
+					rs.overload.Store(!rs.overload.Load())
+				case 2, 3:
+					for _, rs := range servers {
+						rs.overload.Store(event == 2)
+					}
+				}
+				if got, want := choose(service, Client{}), reference.schedule(servers); got != want {
+					t.Fatalf("connection %d got %+v, want %+v", i, got, want)
+				}
 			}
 		}
 	})
