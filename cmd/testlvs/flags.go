@@ -165,12 +165,13 @@ func (r *rawOptions) check(target string) (options, error) {
 }
 
 // limit is the number of packets after which the run ends. A flood that never
-// ends by itself is one that somebody forgets, so it has to be asked for twice.
+// ends by itself is one that somebody forgets, so it has to be asked for twice;
+// what is only written ends with its reader.
 func (r *rawOptions) limit() (uint64, error) {
 	switch {
 	case r.packets < 0:
 		return 0, fmt.Errorf("-packets %d: must not be negative", r.packets)
-	case r.packets == 0 && r.o.duration == 0 && !r.o.own:
+	case r.packets == 0 && r.o.duration == 0 && !r.o.own && !r.o.dump:
 		return 0, errors.New("-packets 0 never ends: add -duration, or -i-own-this-network to let it run until it is interrupted")
 	case r.packets == 0, !r.packetsGiven && r.o.duration > 0:
 		return math.MaxUint64, nil

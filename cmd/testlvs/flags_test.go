@@ -65,6 +65,7 @@ func TestOptionsAreUnderstood(t *testing.T) {
 		"-duration 5s 1.2.3.4:5":                      func(o options) bool { return o.duration == 5*time.Second && o.packets == math.MaxUint64 },
 		"-duration 5s -packets 1 1.2.3.4:5":           func(o options) bool { return o.packets == 1 },
 		"-duration 5s -packets 0 1.2.3.4:5":           func(o options) bool { return o.packets == math.MaxUint64 },
+		"-packets 0 -dump 1.2.3.4:5":                  func(o options) bool { return o.packets == math.MaxUint64 && o.dump },
 		"-packets 0 -i-own-this-network 1.2.3.4:5":    func(o options) bool { return o.packets == math.MaxUint64 && o.own },
 		"-srcnet 255.255.255.0 -srcnum 256 1.2.3.4:5": func(o options) bool { return o.sources == 256 },
 	} {
