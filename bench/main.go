@@ -3,6 +3,8 @@
 //	bench quick     the director and the kernel's NAT, in about three minutes
 //	bench full      everything, with all peers, in about fifteen
 //	bench flood     real clients during a SYN flood
+//	bench compare   two results
+//	bench report    tables and plots of a result again
 //
 // It builds a network of its own (package testbed), and for each workload
 // (package workload) runs one peer (package peer) after the other, again and
@@ -19,7 +21,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -39,6 +40,8 @@ func usage(w io.Writer) {
 	for _, m := range modes {
 		fmt.Fprintf(w, "  %-8s %s\n", m.name, m.text)
 	}
+	fmt.Fprintf(w, "  %-8s %s\n", "compare", "what has changed between two output directories, and what of it is noise")
+	fmt.Fprintf(w, "  %-8s %s\n", "report", "tables and plots of an output directory, made anew")
 	fmt.Fprint(w, "\nbench COMMAND -h lists the flags of one.\n")
 }
 
@@ -48,6 +51,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		usage(stderr)
 		return 2
+	}
+	switch args[0] {
+	case "compare":
+		return runCompare(args[1:], stdout, stderr)
+	case "report":
+		return runReport(args[1:], stdout, stderr)
 	}
 	for _, m := range modes {
 		if m.name == args[0] {
@@ -84,13 +93,13 @@ func measure(ctx context.Context, p *plan, stdout, stderr io.Writer) error {
 	r := &result.Report{Machine: machine.Read(), Start: time.Now()}
 	p.newReport(r)
 	err := p.run(ctx, r, stderr)
+	if p.benchmarks && ctx.Err() == nil {
+		err = errors.Join(err, runBenchmarks(ctx, r, stderr))
+	}
 	r.Seconds = time.Since(r.Start).Seconds()
 	report.Markdown(stdout, r)
 	if p.output != "" {
-		err = errors.Join(err, r.Write(filepath.Join(p.output, samplesFile)))
+		err = errors.Join(err, writeOutput(p.output, r))
 	}
 	return errors.Join(err, r.Failures())
 }
-
-// samplesFile is the name of the raw samples in an output directory.
-const samplesFile = "samples.json"

@@ -6,8 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"os"
+	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +21,7 @@ type Facts struct {
 	Memory      uint64 `json:"memory_bytes"`
 	Mitigations string `json:"mitigations"` // of CPU faults that make system calls dear
 	Go          string `json:"go"`
-	Commit      string `json:"commit"` // of the benchmark, if it was built inside its repository
+	Commit      string `json:"commit"` // of the repository that it was started in
 }
 
 // Read returns the facts of this machine. What cannot be found out is empty.
@@ -70,21 +70,12 @@ func spectre() string {
 	return strings.TrimSpace(string(text))
 }
 
+// commit asks git about the working directory, because go run, unlike go build,
+// leaves it out of the program.
 func commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	out, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty= with changes").Output()
+	if err != nil {
 		return ""
 	}
-	var revision, modified string
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			revision = s.Value
-		case "vcs.modified":
-			if s.Value == "true" {
-				modified = " with changes"
-			}
-		}
-	}
-	return revision + modified
+	return strings.TrimSpace(string(out))
 }

@@ -28,6 +28,10 @@ func Markdown(w io.Writer, r *result.Report) {
 		fmt.Fprintf(w, "\nWhat is to be reached, of what was measured here:\n\n")
 		t.write(w)
 	}
+	if t := costs(r); len(t.rows) > 0 {
+		fmt.Fprintf(w, "\nWhat an operation costs in memory, from few to many:\n\n")
+		t.write(w)
+	}
 	if t := lossTable(r); len(t.rows) > 0 {
 		fmt.Fprintf(w, "\nWhat was lost most, frames in a measurement (medians):\n\n")
 		t.write(w)

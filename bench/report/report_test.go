@@ -83,3 +83,41 @@ func TestDisturbedMeasurementsAreTold(t *testing.T) {
 		t.Errorf("not told:\n%s", out.String())
 	}
 }
+
+func TestAMarkedPlaceIsUpdated(t *testing.T) {
+	old := "# Benchmarks\n\n" + Begin + "\nan older table\n" + End + "\n\nmore\n"
+	got, err := Update([]byte(old), testReport())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(got)
+	if !strings.HasPrefix(text, "# Benchmarks\n\n"+Begin+"\n\n") || !strings.HasSuffix(text, "\n"+End+"\n\nmore\n") {
+		t.Errorf("what stands around the tables has changed:\n%s", text)
+	}
+	if strings.Contains(text, "an older table") || !strings.Contains(text, "| request-50") {
+		t.Errorf("the tables were not replaced:\n%s", text)
+	}
+	if again, err := Update(got, testReport()); err != nil || !bytes.Equal(again, got) {
+		t.Errorf("a second time gives something else: %v", err)
+	}
+	for _, text := range []string{"", Begin, End + Begin} {
+		if _, err := Update([]byte(text), testReport()); err == nil {
+			t.Errorf("%q was updated", text)
+		}
+	}
+}
+
+func TestCostsThatGrowAreMarked(t *testing.T) {
+	r := testReport()
+	for name, ns := range map[string]float64{"Pick/wlc/1": 5, "Pick/wlc/1000": 6, "Pick/slow/1": 5, "Pick/slow/1000": 4000} {
+		r.Benchmarks = append(r.Benchmarks, result.Benchmark{Name: name, Values: map[string]float64{"ns/op": ns}})
+	}
+	table := costs(r)
+	if len(table.rows) != 2 {
+		t.Fatalf("got %v", table.rows)
+	}
+	slow, wlc := table.rows[0], table.rows[1]
+	if slow[6] != "steep" || wlc[6] != "" || wlc[4] != "6.0" {
+		t.Errorf("got %v and %v", slow, wlc)
+	}
+}

@@ -17,12 +17,12 @@ var All = []Target{
 	{"connect-request-close, director / nft", false, 1.1, 1.4, against("nft", "connect", "")},
 	{"connect-request-close, director / HAProxy", false, 1.4, 2, against("haproxy", "connect", "")},
 	{"p99 latency at half load, director / nft", true, 1.2, 0.9, against("nft", "latency", "p99_us")},
-	{"pipeline in memory, 1,000 connections, ns/packet", true, 45, 25, inMemory(pipeline1k, perPacket)},
-	{"the same, 10,000,000 connections / 1,000", true, 3, 2, inMemoryBetween(pipeline10M, pipeline1k, perPacket)},
+	{"pipeline in memory, 1,000 connections, ns/packet", true, 45, 25, pipeline(pipeline1k)},
+	{"the same, 10,000,000 connections / 1,000", true, 3, 2, pipelines(pipeline10M, pipeline1k)},
 	{"bytes per connection at 10,000,000", true, 96, 76, inMemory("Memory/connections=10000000", "B/connection")},
 	{"rate of new flows / of established ones", false, 0.8, 0.95, between("flood-new", "flood-1k")},
-	{"two workers / one, in memory", false, 1.9, 1.98, inMemoryBetween("Workers/workers=2", "Workers/workers=1", "packets/s")},
-	{"p99.9 of a batch, a collection every second / none", true, 1.1, 1.03, inMemoryBetween("TurnLatency/collections=1", "TurnLatency/collections=0", "p99.9-ns")},
+	{"two workers / one, in memory", false, 1.9, 1.98, workers},
+	{"p99.9 of a batch, a collection every second / none", true, 1.1, 1.03, collections},
 
 	{"flood at half rate: throughput of a transfer", false, 0.95, 0.95, own("alive-half", "transfer_flood_ratio")},
 	{"flood at half rate: new connections that succeed", false, 0.99, 0.99, own("alive-half", "connect_flood_success")},
@@ -34,13 +34,6 @@ var All = []Target{
 	{"2 s after the flood: new connections that succeed", false, 0.99, 0.99, own("alive-full", "connect_after_success")},
 	{"2 s after the flood: p99 of connecting, after / before", true, 2, 2, own("alive-full", "connect_after_p99_ratio")},
 }
-
-// The benchmarks of the pipeline, and their unit: an operation is a packet.
-const (
-	pipeline1k  = "Pipeline/established/1000"
-	pipeline10M = "Pipeline/established/10000000"
-	perPacket   = "ns/op"
-)
 
 // memoryCap is 96 bytes for each of the 2,097,152 connections that the director
 // holds by default, and 64 MiB for the program and its rings, in MiB.

@@ -112,13 +112,6 @@ func inMemory(name, unit string) func(*result.Report) figures {
 	}
 }
 
-// inMemoryBetween compares two benchmarks.
-func inMemoryBetween(name, other, unit string) func(*result.Report) figures {
-	return func(r *result.Report) figures {
-		return quotient(r.Benchmark(name, unit), r.Benchmark(other, unit))
-	}
-}
-
 func quotient(a, b float64) figures {
 	f := figures{subject: a, other: b}
 	if b != 0 {

@@ -33,8 +33,12 @@ func TestTargetsAreJudged(t *testing.T) {
 			sample("alive-full", "director", 0, 0.5, map[string]float64{"transfer_flood_ratio": 0.5, "memory_flood_bytes": 300 << 20}),
 		},
 		Benchmarks: []result.Benchmark{
-			{Name: "Pipeline/established/1000", Values: map[string]float64{"ns/op": 40}},
-			{Name: "Pipeline/established/10000000", Values: map[string]float64{"ns/op": 70}},
+			{Name: "Pipeline/established/1000", Values: map[string]float64{"ns/op": 45}},
+			{Name: "Pipeline/established/10000000", Values: map[string]float64{"ns/op": 75}},
+			{Name: "Flows", Values: map[string]float64{"ns/op": 5}},
+			{Name: "Workers/1", Values: map[string]float64{"ns/op": 38}},
+			{Name: "Workers/2", Values: map[string]float64{"ns/op": 40}},
+			{Name: "TurnLatency", Values: map[string]float64{"p99.9-collecting-ns": 12, "p99.9-quiet-ns": 10}},
 		},
 	}
 	for _, c := range []struct {
@@ -51,7 +55,9 @@ func TestTargetsAreJudged(t *testing.T) {
 		{"rate of new flows / of established ones", 0.975, Goal},
 		{"flood at full rate: throughput of a transfer", 0.5, Goal},
 		{"flood at full rate: memory, MiB", 300, Missed},
-		{"two workers / one, in memory", 0, NotMeasured},
+		{"two workers / one, in memory", 1.9, Pass},
+		{"p99.9 of a batch, a collection every second / none", 1.2, Missed},
+		{"bytes per connection at 10,000,000", 0, NotMeasured},
 	} {
 		v := find(t, r, c.what)
 		if v.Value != c.value || v.Word != c.word {
