@@ -32,7 +32,8 @@
 // on only while that count is not zero. So removal leaves no tombstones, and a
 // miss mostly costs one cache line. This is the scheme of F14 (Facebook's folly).
 // With 64 bytes of entry, 10.7 of index and two bits in the queues of entries
-// that may make way, a connection costs 75 bytes at capacity.
+// that may make way, a connection costs 75 bytes at capacity; under profile RFC
+// its sequence numbers, in an array behind the entries, are 16 more.
 //
 // A batch of packets looks its connections up in two steps: [Table.Touch]
 // brings all the lines into the cache at once, then each is found there.

@@ -51,6 +51,7 @@ const (
 	inUse   = 1 << iota // on no free list
 	active              // counted as active
 	replied             // a packet from the realserver was seen
+	proven              // the client has acknowledged what the realserver said; only under profile RFC
 )
 
 // A Connection is what [Table.Insert] needs to know. Addresses and ports are

@@ -9,7 +9,8 @@ import (
 type Options struct {
 	Capacity int      // the hard cap, in connections; at least 1
 	Seed     uint64   // secret that keys the hash
-	Timeouts Timeouts // of idle connections
+	Profile  Profile  // the rules for TCP; the same all the time
+	Timeouts Timeouts // of idle connections; those of another profile are refused
 	Now      Ticks    // the present
 
 	// Removed, when set, is called when an entry leaves the table for whatever
@@ -36,6 +37,7 @@ type Table struct {
 	index
 	wheel
 	memory   memory
+	numbers  []numbers // of each entry, under profile RFC
 	secret   secret
 	timeouts [numStates]Ticks
 	removed  func(*Entry)
@@ -61,7 +63,10 @@ func New(o Options) (*Table, error) {
 	if o.Capacity < 1 || o.Capacity > maxCapacity {
 		return nil, fmt.Errorf("connection table of %d connections: the number must be between 1 and %d", o.Capacity, maxCapacity)
 	}
-	m, err := mapMemory((o.Capacity+entriesPerBucket-1)/entriesPerBucket, o.Capacity+1)
+	if o.Timeouts.profile != o.Profile {
+		return nil, fmt.Errorf("connection table of profile %v with the timeouts of profile %v", o.Profile, o.Timeouts.profile)
+	}
+	m, err := mapMemory((o.Capacity+entriesPerBucket-1)/entriesPerBucket, o.Capacity+1, o.Profile == RFC)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +74,7 @@ func New(o Options) (*Table, error) {
 		index:    newIndex(m.buckets),
 		wheel:    wheel{entries: m.entries, cursor: o.Now - o.Now%slotTicks},
 		memory:   m,
+		numbers:  m.numbers,
 		secret:   newSecret(o.Seed),
 		timeouts: o.Timeouts.ticks(),
 		removed:  o.Removed,
@@ -174,7 +180,8 @@ func (t *Table) Remove(e *Entry) {
 	t.free = e.self
 }
 
-// Observe tells the table of a packet of connection e. It moves the state
+// Observe tells the table of a packet of connection e; a TCP connection of
+// profile [RFC] is for ObserveSegment. It moves the state
 // machine (tcpFlags is the low byte of TCP's flags field, ignored for other
 // protocols) and the deadline. It returns +1 when the connection became active,
 // -1 when it became inactive, and otherwise 0.

@@ -37,6 +37,11 @@ func (t *Table) Touch(hashes []Hash, likely []*Entry) {
 		for _, e := range entries {
 			touched += uint64(e.ClientAddr)
 		}
+		if t.numbers != nil {
+			for _, e := range entries {
+				touched += uint64(t.numbers[e.self].next[Request])
+			}
+		}
 		t.touched = touched
 	}
 }
