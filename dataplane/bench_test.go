@@ -26,22 +26,26 @@ func (known) Resolve(Neighbour) {}
 
 // pipeline is one worker between ports that throw away what is sent, with all
 // neighbours resolved. Its VIP NIC lends the same frames for ever.
-func pipeline(tb testing.TB, capacity int, requests []packet.Frame) (*worker, *still) {
+func pipeline(tb testing.TB, capacity int, requests []packet.Frame, settings ...func(*Options)) (*worker, *still) {
 	tb.Helper()
-	workers, clock := pipelines(tb, 1, capacity)
+	workers, clock := pipelines(tb, 1, capacity, settings...)
 	workers[0].ports[VIPPort].Receiver = packettest.NewRepeater(requests...)
 	return workers[0], clock
 }
 
 // pipelines is a dataplane's workers, whose ports have nothing and throw away
 // what is sent, with all neighbours resolved.
-func pipelines(tb testing.TB, workers, capacity int) ([]*worker, *still) {
+func pipelines(tb testing.TB, workers, capacity int, settings ...func(*Options)) ([]*worker, *still) {
 	tb.Helper()
 	clock := &still{ns: int64(time.Hour)}
-	d, err := New(Options{
+	options := Options{
 		Workers: workers, Connections: capacity, Timeouts: conntrack.DefaultTimeouts(),
 		Seed: 1, Now: clock.now, Resolver: known{},
-	})
+	}
+	for _, set := range settings {
+		set(&options)
+	}
+	d, err := New(options)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -18,7 +18,8 @@ import (
 type Options struct {
 	Workers     int                // at least 1
 	Connections int                // hard cap of all tables together, shared out evenly
-	Timeouts    conntrack.Timeouts // of idle connections, by state
+	Profile     conntrack.Profile  // the rules for TCP connections
+	Timeouts    conntrack.Timeouts // of idle connections, by state; the profile's
 	Seed        uint64             // secret that keys the hashes; another at each start
 	Placement   uint32             // seed of packet.Owner, the same as the rings' fanout program has
 	Random      func() uint32      // uniform, for schedulers that choose at random; called concurrently. nil: math/rand/v2

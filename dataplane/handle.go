@@ -92,13 +92,31 @@ func (w *worker) forward(f *packet.Frame, p *packet.Packet, port int, e *conntra
 	if p.TTL <= 1 {
 		return w.timeExceeded(f, p, port)
 	}
-	if change := w.table.Observe(e, direction, p.TCPFlags, w.ticks); change != 0 {
+	change := 0
+	if w.profile == conntrack.RFC && p.Protocol == packet.TCPProtocol {
+		change = w.table.ObserveSegment(e, direction, segmentOf(f, p), w.ticks)
+	} else {
+		change = w.table.Observe(e, direction, p.TCPFlags, w.ticks)
+	}
+	if change != 0 {
 		w.recount(e, change)
 	}
 	if e.Mark&(unassured|unproven|unanswered) != 0 {
 		w.confirm(e, p, direction)
 	}
 	return w.transmit(f, p, e, direction)
+}
+
+// segmentOf is what the state machine of profile RFC looks at. The length is that
+// of the IP datagram, so a super-packet counts as a whole.
+func segmentOf(f *packet.Frame, p *packet.Packet) conntrack.Segment {
+	tcp := p.TCP(f.Data)
+	return conntrack.Segment{
+		Sequence:       tcp.Sequence(),
+		Acknowledgment: tcp.Acknowledgment(),
+		Length:         p.End - uint32(p.TransportOffset) - uint32(tcp.HeaderLen()),
+		Flags:          p.TCPFlags,
+	}
 }
 
 // transmit counts a packet of a connection and puts it on its way.

@@ -37,6 +37,7 @@ type worker struct {
 	ports    []Port
 	replaced []PortStats // counts of the rings that each port had before
 	table    *conntrack.Table
+	profile  conntrack.Profile // of the table
 	hops     hops
 	pending  pending
 	answers  answers
@@ -78,6 +79,7 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 		count:   o.Workers,
 		place:   o.Placement,
 		plane:   d,
+		profile: o.Profile,
 		mailbox: mailbox{calls: make(chan call, 16), gone: make(chan struct{})},
 		hops:    newHops(o.Resolver),
 		pending: newPending(),
@@ -89,6 +91,7 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 	w.table, err = conntrack.New(conntrack.Options{
 		Capacity: o.Connections / o.Workers,
 		Seed:     o.Seed + uint64(id),
+		Profile:  o.Profile,
 		Timeouts: o.Timeouts,
 		Now:      w.ticks,
 		Removed:  w.connectionRemoved,
