@@ -46,6 +46,7 @@ func writeStatus(w io.Writer, s control.Status) error {
 	}
 	fmt.Fprintf(t, "guard\t%s: %s\n", inForce(s.Guard.Active), s.Guard.Reason)
 	fmt.Fprintf(t, "workers\t%d\n", s.Workers)
+	fmt.Fprintf(t, "TCP profile\t%s\n", s.TCPProfile)
 	fmt.Fprintf(t, "connections\t%d of %d, %d half-open, %d evicted\n",
 		s.Connections.Current, s.Connections.Limit, s.Connections.HalfOpen, s.Connections.Evicted)
 	switch s.Connections.Flood {

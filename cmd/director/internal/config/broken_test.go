@@ -84,7 +84,7 @@ var broken = []struct{ name, text, want string }{
 
 	// Keys.
 	{"an unknown key", head + "balance: 3\n",
-		`f:3:1: unknown key "balance"; known here are vip_nic, dip_nic, workers, max_connections, metrics, guard, timeouts, services`},
+		`f:3:1: unknown key "balance"; known here are vip_nic, dip_nic, workers, max_connections, metrics, guard, tcp_profile, timeouts, services`},
 	{"a misspelt key", head + "sevices: []\n",
 		`f:3:1: unknown key "sevices"; did you mean services?`},
 	{"a key that is there twice, once misspelt", "vip_nc: eth0\n" + head,
@@ -189,6 +189,12 @@ var broken = []struct{ name, text, want string }{
 		`f:4:8: tcp is empty; write tcp: 900s`},
 	{"an unknown timeout", head + "timeouts: {tcp_fin: 120s}\n",
 		`f:3:12: unknown key "tcp_fin"; did you mean tcpfin?`},
+	{"an unknown profile", head + "tcp_profile: rcf\n",
+		`f:3:14: tcp_profile "rcf" is not known; write ipvs or rfc`},
+	{"a profile that is a number", head + "tcp_profile: 5382\n",
+		`f:3:14: tcp_profile is the number 5382; write tcp_profile: ipvs`},
+	{"a timeout of the other profile", head + "timeouts: {tcpsyn: 240s}\n",
+		`f:3:20: the timeout tcpsyn is for the profile rfc: IPVS's times for opening a connection are fixed; write tcp_profile: rfc, or remove it`},
 	{"timeouts as a list", head + "timeouts: [900s, 120s, 300s]\n",
 		`f:3:11: timeouts is a list; write timeouts: {tcp: 900s, tcpfin: 120s, udp: 300s}`},
 	{"timeouts that are empty", head + "timeouts:\n",

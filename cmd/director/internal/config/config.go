@@ -12,6 +12,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"lvsnat/conntrack"
 	"lvsnat/scheduler"
 )
 
@@ -31,7 +33,8 @@ type Config struct {
 	Connections int    // hard cap of the connection table, all workers together
 	Metrics     string // address and port of the Prometheus listener; empty: none
 	Guard       Guard
-	Timeouts    Timeouts
+	TCPProfile  conntrack.Profile       // the rules for TCP connections
+	Timeouts    Timeouts                // the profile's, where the file has none
 	Services    []scheduler.ServiceSpec // in the order of the file; every realserver has a port
 }
 
@@ -45,11 +48,31 @@ const (
 )
 
 // Timeouts are the idle times after which a connection is forgotten, in whole
-// seconds. They are the three that `ipvsadm --set` knows.
+// seconds. The first are the three that `ipvsadm --set` knows.
 type Timeouts struct {
 	TCP    time.Duration // established
-	TCPFIN time.Duration // after a FIN
+	TCPFIN time.Duration // after a FIN; under conntrack.RFC after both, or a reset
 	UDP    time.Duration
+	TCPSYN time.Duration // before it is established; 0 under conntrack.IPVS, where it is fixed
+}
+
+// defaultTimeouts are those of a profile.
+func defaultTimeouts(p conntrack.Profile) Timeouts {
+	of := p.Timeouts().Of
+	t := Timeouts{TCP: of(conntrack.Established), TCPFIN: of(conntrack.FinWait), UDP: of(conntrack.UDP)}
+	if p == conntrack.RFC {
+		t.TCPFIN, t.TCPSYN = of(conntrack.TimeWait), of(conntrack.SynRecv)
+	}
+	return t
+}
+
+// complete fills in what a file has left out.
+func (t *Timeouts) complete(p conntrack.Profile) {
+	d := defaultTimeouts(p)
+	t.TCP = cmp.Or(t.TCP, d.TCP)
+	t.TCPFIN = cmp.Or(t.TCPFIN, d.TCPFIN)
+	t.UDP = cmp.Or(t.UDP, d.UDP)
+	t.TCPSYN = cmp.Or(t.TCPSYN, d.TCPSYN)
 }
 
 // defaults is the value of every key that a file may leave out.
@@ -58,8 +81,7 @@ func defaults() Config {
 		Connections: 2097152,
 		Metrics:     "127.0.0.1:9105",
 		Guard:       GuardAuto,
-		// IPVS's (tcp_timeouts in ip_vs_proto_tcp.c, udp_timeouts in ip_vs_proto_udp.c).
-		Timeouts: Timeouts{TCP: 900 * time.Second, TCPFIN: 120 * time.Second, UDP: 300 * time.Second},
+		Timeouts:    defaultTimeouts(conntrack.IPVS),
 	}
 }
 
@@ -87,6 +109,8 @@ func Parse(name string, text []byte) (*Config, error) {
 	doc := document{Config: defaults()}
 	if root, ok := d.parse(text); ok {
 		fields(root, directorKeys, &doc)
+		doc.timeouts.complete(doc.TCPProfile)
+		doc.Timeouts = doc.timeouts.Timeouts
 		d.check(&doc)
 	}
 	if err := d.err(); err != nil {

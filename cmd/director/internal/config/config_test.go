@@ -135,6 +135,25 @@ func TestWhatMayBeLeftOutHasItsDefault(t *testing.T) {
 	}
 }
 
+func TestTheProfileDecidesOnTheTimeoutsThatAreLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want Timeouts
+	}{
+		{"tcp_profile: rfc\n", Timeouts{TCP: 7440 * time.Second, TCPFIN: 240 * time.Second, UDP: 300 * time.Second, TCPSYN: 240 * time.Second}},
+		{"timeouts: {tcpfin: 60s}\ntcp_profile: rfc\n", Timeouts{TCP: 7440 * time.Second, TCPFIN: 60 * time.Second, UDP: 300 * time.Second, TCPSYN: 240 * time.Second}},
+		{"tcp_profile: ipvs\n", Timeouts{TCP: 900 * time.Second, TCPFIN: 120 * time.Second, UDP: 300 * time.Second}},
+	} {
+		config, err := Parse("f", []byte(head+test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.Timeouts != test.want {
+			t.Errorf("%q: %+v, want %+v", test.text, config.Timeouts, test.want)
+		}
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	const web = "services:\n- address: 192.168.1.110:80\n  protocol: tcp\n"
 	for _, test := range []struct{ name, text string }{
@@ -147,6 +166,7 @@ func TestAccepted(t *testing.T) {
 		{"line ends of Windows, and a byte order mark", "\ufeff" + strings.ReplaceAll(head+web, "\n", "\r\n")},
 		{"one document between its marks", "---\n" + head + "...\n"},
 		{"timeouts one by one", head + "timeouts: {udp: 1h30m}\n"},
+		{"the RFCs' profile", head + "tcp_profile: rfc\ntimeouts: {tcpsyn: 30s}\n"},
 		{"metrics on IPv6", head + `metrics: "[::1]:9105"` + "\n"},
 		{"the same port for TCP and UDP", head + web + "- address: 192.168.1.110:80\n  protocol: udp\n"},
 		{"a realserver in two services", head + web + "  realservers: &farm [{address: 10.1.1.2:80}]\n- address: 192.168.1.111:80\n  protocol: tcp\n  realservers: *farm\n"},
@@ -252,6 +272,7 @@ workers: 2
 max_connections: 1000
 metrics: ""
 guard: nft
+tcp_profile: ipvs
 timeouts: {tcp: 3600s, tcpfin: 1s, udp: 90s}
 services:
   - address: "192.168.1.110:80"

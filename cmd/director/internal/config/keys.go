@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvsnat/conntrack"
 	"lvsnat/scheduler"
 )
 
@@ -38,8 +39,15 @@ const (
 
 // A document is a configuration while it is read or written.
 type document struct {
-	Config   // but for Services
+	Config   // but for Timeouts and Services
+	timeouts timeouts
 	services []service
+}
+
+// timeouts are as they stand in the file: 0 where it has none.
+type timeouts struct {
+	Timeouts
+	tcpsyn word // where that key's value stands
 }
 
 // A service is a virtual service as it stands in the file.
@@ -132,9 +140,19 @@ var directorKeys = []key[document]{
 		write: func(from *document) any { return string(from.Guard) },
 	},
 	{
+		name: "tcp_profile", example: "ipvs",
+		read: func(v value, to *document) {
+			var name string
+			if v.word(&name, conntrack.IPVS.String(), conntrack.RFC.String()) && name == conntrack.RFC.String() {
+				to.TCPProfile = conntrack.RFC
+			}
+		},
+		write: func(from *document) any { return from.TCPProfile.String() },
+	},
+	{
 		name: "timeouts", example: "{tcp: 900s, tcpfin: 120s, udp: 300s}",
-		read:  func(v value, to *document) { fields(v, timeoutKeys, &to.Timeouts) },
-		write: func(from *document) any { return entries(timeoutKeys, &from.Timeouts) },
+		read:  func(v value, to *document) { fields(v, timeoutKeys, &to.timeouts) },
+		write: func(from *document) any { return entries(timeoutKeys, &timeouts{Timeouts: from.Timeouts}) },
 	},
 	{name: "masquerade", later: true},
 	{
@@ -150,21 +168,29 @@ var directorKeys = []key[document]{
 	},
 }
 
-var timeoutKeys = []key[Timeouts]{
+var timeoutKeys = []key[timeouts]{
 	{
 		name: "tcp", example: "900s",
-		read:  func(v value, to *Timeouts) { v.seconds(maxTimeout, &to.TCP) },
-		write: func(from *Timeouts) any { return inSeconds(from.TCP) },
+		read:  func(v value, to *timeouts) { v.seconds(maxTimeout, &to.TCP) },
+		write: func(from *timeouts) any { return inSeconds(from.TCP) },
 	},
 	{
 		name: "tcpfin", example: "120s",
-		read:  func(v value, to *Timeouts) { v.seconds(maxTimeout, &to.TCPFIN) },
-		write: func(from *Timeouts) any { return inSeconds(from.TCPFIN) },
+		read:  func(v value, to *timeouts) { v.seconds(maxTimeout, &to.TCPFIN) },
+		write: func(from *timeouts) any { return inSeconds(from.TCPFIN) },
 	},
 	{
 		name: "udp", example: "300s",
-		read:  func(v value, to *Timeouts) { v.seconds(maxTimeout, &to.UDP) },
-		write: func(from *Timeouts) any { return inSeconds(from.UDP) },
+		read:  func(v value, to *timeouts) { v.seconds(maxTimeout, &to.UDP) },
+		write: func(from *timeouts) any { return inSeconds(from.UDP) },
+	},
+	{
+		name: "tcpsyn", example: "240s",
+		read: func(v value, to *timeouts) {
+			v.seconds(maxTimeout, &to.TCPSYN)
+			to.tcpsyn = word{line: v.line, column: v.column}
+		},
+		write: func(from *timeouts) any { return written(inSeconds(from.TCPSYN), from.TCPSYN != 0) },
 	},
 }
 
@@ -268,7 +294,7 @@ var realserverKeys = []key[realserver]{
 	},
 }
 
-// written is the value of a key that is left out unless a service wants it.
+// written is the value of a key that is left out unless it is wanted.
 func written(value any, wanted bool) any {
 	if !wanted {
 		return nil

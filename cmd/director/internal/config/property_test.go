@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"lvsnat/conntrack"
 	"lvsnat/scheduler"
 )
 
@@ -42,7 +43,11 @@ func drawConfig(t *rapid.T) *Config {
 		Connections: rapid.IntRange(1, maxConnections).Draw(t, "connections"),
 		Metrics:     rapid.SampledFrom([]string{"", "0.0.0.0:80", "[::]:9105", "[fe80::1%eth0]:1"}).Draw(t, "metrics"),
 		Guard:       rapid.SampledFrom([]Guard{GuardAuto, GuardNFT, GuardNone}).Draw(t, "guard"),
-		Timeouts:    Timeouts{seconds.Draw(t, "tcp"), seconds.Draw(t, "tcpfin"), seconds.Draw(t, "udp")},
+		Timeouts:    Timeouts{TCP: seconds.Draw(t, "tcp"), TCPFIN: seconds.Draw(t, "tcpfin"), UDP: seconds.Draw(t, "udp")},
+	}
+	if rapid.Bool().Draw(t, "profile rfc") {
+		config.TCPProfile = conntrack.RFC
+		config.Timeouts.TCPSYN = seconds.Draw(t, "tcpsyn")
 	}
 	addresses := rapid.SliceOfNDistinct(drawAddress(192), 0, 5, netip.AddrPort.Addr)
 	for _, address := range addresses.Draw(t, "services") {

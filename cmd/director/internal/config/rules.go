@@ -10,16 +10,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvsnat/conntrack"
 	"lvsnat/scheduler"
 )
 
 // check holds the rules between several keys. Addresses that were refused
 // before take no part.
 func (d *decoder) check(doc *document) {
+	d.checkProfile(doc)
 	vips := d.checkServices(doc.services)
 	for _, s := range doc.services {
 		d.checkOptions(s)
 		d.checkRealservers(s, vips)
+	}
+}
+
+// checkProfile refuses a timeout that the profile does not have.
+func (d *decoder) checkProfile(doc *document) {
+	if at := doc.timeouts.tcpsyn; doc.TCPProfile != conntrack.RFC && doc.Timeouts.TCPSYN != 0 {
+		d.fail(at.line, at.column, "the timeout tcpsyn is for the profile rfc: IPVS's times for opening a connection are fixed", "write tcp_profile: rfc, or remove it")
 	}
 }
 
@@ -142,7 +151,11 @@ func Check(c *Config) error {
 
 // CheckTimeouts holds timeouts to the rules of a file.
 func CheckTimeouts(t Timeouts) error {
-	for _, timeout := range []time.Duration{t.TCP, t.TCPFIN, t.UDP} {
+	list := []time.Duration{t.TCP, t.TCPFIN, t.UDP}
+	if t.TCPSYN != 0 {
+		list = append(list, t.TCPSYN)
+	}
+	for _, timeout := range list {
 		if timeout < time.Second || timeout > maxTimeout || timeout%time.Second != 0 {
 			return fmt.Errorf("the timeout %v is out of range; write whole seconds from 1 to %d", timeout, maxTimeout/time.Second)
 		}

@@ -29,7 +29,7 @@ func (s State) wanted() Wanted {
 	w := Wanted{
 		Version:  Version,
 		Revision: s.Revision,
-		Timeouts: TimeoutSeconds{seconds(s.Timeouts.TCP), seconds(s.Timeouts.TCPFIN), seconds(s.Timeouts.UDP)},
+		Timeouts: TimeoutSeconds{seconds(s.Timeouts.TCP), seconds(s.Timeouts.TCPFIN), seconds(s.Timeouts.UDP), seconds(s.Timeouts.TCPSYN)},
 		Services: make([]WantedService, len(s.Services)),
 	}
 	for i, spec := range s.Services {
@@ -59,7 +59,9 @@ func (s State) wanted() Wanted {
 func (w Wanted) state() (State, error) {
 	s := State{
 		Revision: w.Revision,
-		Timeouts: config.Timeouts{TCP: duration(w.Timeouts.TCP), TCPFIN: duration(w.Timeouts.TCPFIN), UDP: duration(w.Timeouts.UDP)},
+		Timeouts: config.Timeouts{
+			TCP: duration(w.Timeouts.TCP), TCPFIN: duration(w.Timeouts.TCPFIN), UDP: duration(w.Timeouts.UDP), TCPSYN: duration(w.Timeouts.TCPSYN),
+		},
 		Services: make([]scheduler.ServiceSpec, len(w.Services)),
 	}
 	for i, service := range w.Services {

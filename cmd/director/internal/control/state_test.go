@@ -17,7 +17,7 @@ import (
 // wholeState has a value in every field.
 var wholeState = State{
 	Revision: 0,
-	Timeouts: config.Timeouts{TCP: 900 * time.Second, TCPFIN: 120 * time.Second, UDP: 300 * time.Second},
+	Timeouts: config.Timeouts{TCP: 900 * time.Second, TCPFIN: 120 * time.Second, UDP: 300 * time.Second, TCPSYN: 240 * time.Second},
 	Services: []scheduler.ServiceSpec{
 		{
 			Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "sh",

@@ -16,6 +16,7 @@ type Status struct {
 	Config            ConfigStatus      `json:"config"`
 	Guard             GuardStatus       `json:"guard"`
 	Workers           int               `json:"workers"`
+	TCPProfile        string            `json:"tcp_profile"` // ipvs or rfc
 	Connections       ConnectionsStatus `json:"connections"`
 	Packets           map[string]uint64 `json:"packets"` // by verdict, all workers; zeros included
 	NICs              []NIC             `json:"nics"`
@@ -170,10 +171,12 @@ type Wanted struct {
 }
 
 // TimeoutSeconds are the idle times after which a connection is forgotten.
+// TCPSYN is there under the TCP profile rfc only.
 type TimeoutSeconds struct {
 	TCP    int64 `json:"tcp"`
 	TCPFIN int64 `json:"tcpfin"`
 	UDP    int64 `json:"udp"`
+	TCPSYN int64 `json:"tcpsyn,omitempty"`
 }
 
 // WantedService is the wanted state of one virtual service.

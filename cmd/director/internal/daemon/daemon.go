@@ -182,7 +182,8 @@ func (d *director) makePlane() error {
 	plane, err := dataplane.New(dataplane.Options{
 		Workers:     d.workers,
 		Connections: d.config.Connections,
-		Timeouts:    timeoutsOf(d.config.Timeouts),
+		Profile:     d.config.TCPProfile,
+		Timeouts:    timeoutsOf(d.config),
 		Seed:        binary.NativeEndian.Uint64(secret[:8]),
 		Placement:   placement,
 		Now:         func() int64 { return int64(time.Since(base)) },
@@ -201,9 +202,10 @@ func (d *director) makePlane() error {
 	return nil
 }
 
-func timeoutsOf(c config.Timeouts) conntrack.Timeouts {
-	t := conntrack.DefaultTimeouts()
-	t.Set(c.TCP, c.TCPFIN, c.UDP)
+func timeoutsOf(c *config.Config) conntrack.Timeouts {
+	t := c.TCPProfile.Timeouts()
+	t.Set(c.Timeouts.TCP, c.Timeouts.TCPFIN, c.Timeouts.UDP)
+	t.SetOpening(c.Timeouts.TCPSYN)
 	return t
 }
 

@@ -19,12 +19,21 @@ func differences(old, next *config.Config) []string {
 	if old.Guard != next.Guard {
 		list = append(list, fmt.Sprintf("guard: %s, was %s", next.Guard, old.Guard))
 	}
-	if old.Timeouts != next.Timeouts {
+	if withoutSYN(old.Timeouts) != withoutSYN(next.Timeouts) {
 		list = append(list, fmt.Sprintf("timeouts: tcp %v, tcpfin %v, udp %v, were %v, %v, %v",
 			next.Timeouts.TCP, next.Timeouts.TCPFIN, next.Timeouts.UDP,
 			old.Timeouts.TCP, old.Timeouts.TCPFIN, old.Timeouts.UDP))
 	}
+	if old.Timeouts.TCPSYN != next.Timeouts.TCPSYN {
+		list = append(list, fmt.Sprintf("timeouts: tcpsyn %v, was %v", next.Timeouts.TCPSYN, old.Timeouts.TCPSYN))
+	}
 	return append(list, serviceDifferences(old.Services, next.Services)...)
+}
+
+// withoutSYN is the three timeouts that every profile has.
+func withoutSYN(t config.Timeouts) config.Timeouts {
+	t.TCPSYN = 0
+	return t
 }
 
 func serviceDifferences(old, next []scheduler.ServiceSpec) []string {

@@ -15,6 +15,7 @@ import (
 
 	"lvsnat/cmd/director/internal/config"
 	"lvsnat/cmd/director/internal/guard"
+	"lvsnat/conntrack"
 	"lvsnat/scheduler"
 )
 
@@ -103,6 +104,7 @@ func TestDifferencesAreSaidInSentences(t *testing.T) {
 		{"nothing", func(*config.Config) {}, nil},
 		{"the guard", func(c *config.Config) { c.Guard = config.GuardNone }, []string{"guard: none, was auto"}},
 		{"a timeout", func(c *config.Config) { c.Timeouts.UDP = time.Minute }, []string{"timeouts: tcp 0s, tcpfin 0s, udp 1m0s, were 0s, 0s, 0s"}},
+		{"the timeout of the profile rfc", func(c *config.Config) { c.Timeouts.TCPSYN = time.Minute }, []string{"timeouts: tcpsyn 1m0s, was 0s"}},
 		{"a service more", func(c *config.Config) {
 			c.Services = append(c.Services, spec("192.168.1.110:443", "10.1.1.2:443"))
 		}, []string{"service tcp 192.168.1.110:443: added, with 1 realservers"}},
@@ -139,10 +141,14 @@ func TestDifferencesAreSaidInSentences(t *testing.T) {
 
 func TestKeysThatNeedARestartKeepTheirValues(t *testing.T) {
 	present := config.Config{VIPNIC: "eth0", DIPNIC: "eth1", Workers: 1, Connections: 10, Metrics: "a"}
-	next := config.Config{VIPNIC: "eth2", DIPNIC: "eth3", Workers: 2, Connections: 20, Metrics: "b"}
+	next := config.Config{VIPNIC: "eth2", DIPNIC: "eth3", Workers: 2, Connections: 20, Metrics: "b", TCPProfile: conntrack.RFC}
+	next.Timeouts.TCP = time.Hour // of the profile that has to wait
 	keys := keepFixed(&next, &present)
-	if want := []string{"vip_nic", "dip_nic", "workers", "max_connections", "metrics"}; !slices.Equal(keys, want) {
+	if want := []string{"vip_nic", "dip_nic", "workers", "max_connections", "metrics", "tcp_profile"}; !slices.Equal(keys, want) {
 		t.Errorf("keys %q, want %q", keys, want)
+	}
+	if next.Timeouts != present.Timeouts {
+		t.Errorf("the timeouts of the other profile are in force: %+v", next.Timeouts)
 	}
 	if keys := keepFixed(&next, &present); len(keys) != 0 {
 		t.Errorf("kept values differ still: %q", keys)

@@ -95,7 +95,7 @@ func (d *director) applyLocked(ctx context.Context, next *config.Config) error {
 	ctx = context.WithoutCancel(ctx)
 	d.beginCounts(ctx, added(d.config.Services, next.Services))
 	if next.Timeouts != d.config.Timeouts {
-		return d.plane.SetTimeouts(ctx, timeoutsOf(next.Timeouts))
+		return d.plane.SetTimeouts(ctx, timeoutsOf(next))
 	}
 	return nil
 }
@@ -119,6 +119,11 @@ func keepFixed(next, present *config.Config) []string {
 	if next.Metrics != present.Metrics {
 		keys = append(keys, "metrics")
 	}
+	if next.TCPProfile != present.TCPProfile {
+		keys = append(keys, "tcp_profile")
+		next.Timeouts = present.Timeouts // those of the file are the other profile's
+	}
+	next.TCPProfile = present.TCPProfile
 	next.VIPNIC, next.DIPNIC, next.Workers = present.VIPNIC, present.DIPNIC, present.Workers
 	next.Connections, next.Metrics = present.Connections, present.Metrics
 	return keys

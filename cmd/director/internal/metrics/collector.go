@@ -25,6 +25,7 @@ type Facts struct {
 	NICs         []string // names by port number
 	GuardMode    string   // auto, nft or none
 	GuardActive  bool
+	TCPProfile   string // ipvs or rfc
 	ARPConflicts uint64
 	ReloadOK     bool      // the last reading of the configuration file succeeded
 	ConfigLoaded time.Time // when what is in force was read
