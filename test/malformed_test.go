@@ -70,6 +70,29 @@ func TestMalformedFramesAreCountedAndDoNoHarm(t *testing.T) {
 	}
 }
 
+// Options of the IP header are nothing wrong: they go where the packet goes.
+func TestIPOptionsAreCarried(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 1})
+	serveNames(t, top, ":80")
+	labtest.StartDirector(t, top, labtest.Start{Config: top.Config(web(top, "rr"))})
+	real, client := labtest.Capture(t, top.Realservers[0], "eth0"), labtest.Capture(t, top.Client, "eth0")
+	ip := &layers.IPv4{
+		Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: top.ClientIP(0).AsSlice(), DstIP: lab.VIP.AsSlice(),
+		Options: []layers.IPv4Option{{OptionType: 1}, {OptionType: 1}, {OptionType: 1}, {OptionType: 0}},
+	}
+	tcp := &layers.TCP{SrcPort: 5000, DstPort: 80, SYN: true, Window: 64240}
+	labtest.Must(t, tcp.SetNetworkLayerForChecksum(ip))
+	send(t, top.Client, "eth0", &layers.Ethernet{
+		SrcMAC: lab.MACOf(top.ClientIP(0)), DstMAC: lab.MACOf(lab.DirectorIP), EthernetType: layers.EthernetTypeIPv4,
+	}, ip, tcp)
+	request := labtest.WaitPacket(t, real, func(p labtest.Packet) bool { return p.TCP != nil && p.TCP.SYN && !p.Sent })
+	if request.Dst() != lab.RIP(0) || request.IP.IHL != 6 {
+		t.Errorf("the realserver got %v with a header of %d bytes, want 24", request, request.IP.IHL*4)
+	}
+	// The realserver's kernel answers only when all checksums are right.
+	labtest.WaitPacket(t, client, func(p labtest.Packet) bool { return p.TCP != nil && p.TCP.SYN && p.TCP.ACK && p.Src() == lab.VIP })
+}
+
 // checksummed puts the right checksum into the IP header, of 20 bytes.
 func checksummed(f []byte) []byte {
 	header := f[14:34]
