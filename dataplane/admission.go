@@ -4,7 +4,7 @@ package dataplane
 // worker keeps up, it always does. When frames pile up in a receive ring and
 // most of what arrives are new connections, it admits only so many of clients
 // that are not known to be real as leave the ring room, and tries slowly for
-// more. To pass over a SYN costs a twentieth of what it costs to forward it, so
+// more. To pass over a SYN costs a small part of what it costs to forward it, so
 // that established connections and known clients go on undisturbed. The client
 // behind a SYN that was passed over sends it again after a second.
 //
