@@ -1,16 +1,17 @@
 package dataplane
 
 // admission decides whether a worker opens another connection. As long as the
-// worker keeps up, it always does. When frames pile up in a receive ring and
-// most of what arrives are new connections, it admits only so many of clients
-// that are not known to be real as leave the ring room, and tries slowly for
-// more. To pass over a SYN costs a small part of what it costs to forward it, so
+// worker keeps up, it always does. When frames pile up in a receive ring, most
+// of what arrives are new connections, and there was no moment without work, it
+// admits only so many of clients that are not known to be real as leave such
+// moments, and tries slowly for more. A crowded ring alone says little: it is
+// that after each time the worker had to wait for its processor. To pass over a SYN costs a small part of what it costs to forward it, so
 // that established connections and known clients go on undisturbed. The client
 // behind a SYN that was passed over sends it again after a second.
 //
-// The limit falls by a quarter in each interval in which the ring was crowded
-// and grows by a tenth in the others, and ends when nothing had to be
-// passed over for a second.
+// The limit falls by an eighth in each interval without such a moment and grows
+// by as much in the others, and ends when nothing had to be passed over for a
+// second.
 type admission struct {
 	clients *clients
 
@@ -25,14 +26,15 @@ type admission struct {
 	// This interval.
 	begun   int64 // ns
 	crowded bool
+	idle    bool
 	frames  int64
 	opened  int64 // new connections asked for
 	shed    int64 // of these, passed over
 }
 
 const (
-	admissionInterval = int64(10 * 1e6) // ns
-	admissionCalm     = 100             // intervals until the limit ends
+	admissionInterval = int64(20 * 1e6) // ns, several time slices of the kernel's scheduler
+	admissionCalm     = 50              // intervals until the limit ends
 	admissionLeast    = 1000            // connections a second that are always admitted
 )
 
@@ -86,6 +88,9 @@ func (a *admission) received(frames int, crowded bool) {
 	a.crowded = a.crowded || crowded
 }
 
+// rested says that the worker had nothing to do.
+func (a *admission) rested() { a.idle = true }
+
 // review sets the limit anew when an interval is over. It is told how many
 // connections have made way in all.
 func (a *admission) review(now int64, evicted uint64) {
@@ -96,17 +101,18 @@ func (a *admission) review(now int64, evicted uint64) {
 	if evicted != a.evicted {
 		a.evicted, a.evicting = evicted, now
 	}
+	overloaded := a.crowded && !a.idle
 	switch {
 	case !a.limited:
-		if a.crowded && a.opened > a.frames/2 {
+		if overloaded && a.opened > a.frames/2 {
 			a.limited, a.calm = true, 0
 			a.limit = a.opened * 1e9 / elapsed
 			a.lower()
 		}
-	case a.crowded:
+	case overloaded:
 		a.lower()
 	case a.shed > 0:
-		a.limit += a.limit/10 + 1
+		a.limit += a.limit / 8
 		a.calm = 0
 	default:
 		if a.calm++; a.calm >= admissionCalm {
@@ -115,9 +121,9 @@ func (a *admission) review(now int64, evicted uint64) {
 	}
 	// A worker that slept has no claim to what it did not need.
 	a.credit = a.limit * min(elapsed, 10*admissionInterval) / 1e9
-	a.begun, a.crowded, a.frames, a.opened, a.shed = now, false, 0, 0, 0
+	a.begun, a.crowded, a.idle, a.frames, a.opened, a.shed = now, false, false, 0, 0, 0
 }
 
 func (a *admission) lower() {
-	a.limit = max(a.limit-a.limit/4, admissionLeast)
+	a.limit = max(a.limit-a.limit/8, admissionLeast)
 }

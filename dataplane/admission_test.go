@@ -1,9 +1,12 @@
 package dataplane
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"lvsnat/conntrack"
+	"lvsnat/dataplane/packet"
 	"lvsnat/dataplane/packettest"
 )
 
@@ -35,6 +38,7 @@ func TestAdmissionFollowsTheRing(t *testing.T) {
 	if a.stage(now) != FloodShedding {
 		t.Fatal("a crowded ring full of new connections sets no limit")
 	}
+	interval(a, &now, true, 5000)
 	before := 5000
 	for range 5 {
 		got := interval(a, &now, true, 5000)
@@ -57,6 +61,16 @@ func TestAdmissionFollowsTheRing(t *testing.T) {
 	}
 	if got := interval(a, &now, false, 5000); got != 5000 || a.stage(now) != FloodNone {
 		t.Errorf("two seconds with room in the ring: %d of 5000 are admitted, in stage %v", got, a.stage(now))
+	}
+}
+
+func TestAWorkerThatWasOnlyLateSetsNoLimit(t *testing.T) {
+	a := &admission{clients: newClients(1, 0)}
+	now := int64(0)
+	a.rested()
+	interval(a, &now, true, 5000)
+	if a.limited {
+		t.Error("new connections are limited, though the worker had time")
 	}
 }
 
@@ -111,5 +125,83 @@ func TestClientsAreRememberedForAWhile(t *testing.T) {
 	c.age(2 * clientsKept)
 	if !c.known(1) || c.known(2) {
 		t.Errorf("after two changes: the one that came again is known %v, the other %v", c.known(1), c.known(2))
+	}
+}
+
+// crowdedFlows are flows from a ring that is always more than half full.
+type crowdedFlows struct{ *packettest.Flows }
+
+// Crowded says yes.
+func (crowdedFlows) Crowded() bool { return true }
+
+// take hands a worker one frame and returns what became of it.
+func take(w *worker, port int, frame packet.Frame) Verdict {
+	direction := conntrack.Request
+	if port == DIPPort {
+		direction = conntrack.Reply
+	}
+	w.frames[0] = frame
+	w.stage(1, direction)
+	defer w.flush()
+	return w.handle(0, port, direction)
+}
+
+// meet opens a connection of a client, up to its ACK, and has the realserver
+// answer with a segment of these flags.
+func meet(t *testing.T, w *worker, client string, answer uint8) {
+	t.Helper()
+	take(w, VIPPort, packettest.TCP(client, "192.168.1.110:80", packettest.SYN))
+	p := packet.Packet{}
+	f := packettest.TCP(client, "192.168.1.110:80", packettest.ACK)
+	p.Parse(f.Data)
+	e := w.find(w.table.Hash(p.Source, p.SourcePort, p.Protocol), &p, conntrack.Request)
+	if e == nil {
+		t.Fatalf("%s has no connection", client)
+	}
+	server := fmt.Sprintf("10.1.1.%d:8000", byte(e.RealAddr))
+	take(w, DIPPort, packettest.TCP(server, client, packettest.SYN|packettest.ACK))
+	take(w, VIPPort, f)
+	if v := take(w, DIPPort, packettest.TCP(server, client, answer)); v != ForwardedReply {
+		t.Fatalf("the realserver's answer to %s: %v", client, v)
+	}
+}
+
+func TestInAFloodThatIsTooMuchKnownClientsAreAdmitted(t *testing.T) {
+	w, clock := pipeline(t, 100_000, flowFrames(1, packettest.SYN))
+	meet(t, w, "192.168.1.254:1000", packettest.ACK)
+	// A forged client can send the ACK of a handshake too, but not one that the
+	// realserver takes.
+	meet(t, w, "192.168.1.66:1000", packettest.RST)
+
+	w.ports[VIPPort].Receiver = crowdedFlows{packettest.NewFlows(segment(packettest.SYN), 1<<20, false)}
+	for range 3000 {
+		clock.ns += 20_000
+		w.turn()
+	}
+	if s := w.stats(); s.Verdicts[Shed] == 0 || s.Flood != FloodShedding || s.Admitted == 0 {
+		t.Fatalf("%d connections were passed over, in stage %v, %d a second admitted", s.Verdicts[Shed], s.Flood, s.Admitted)
+	}
+	w.admission.credit = 0
+	for _, f := range []struct {
+		client string
+		flags  uint8
+		want   Verdict
+	}{
+		{"192.168.1.254:1000", packettest.ACK, ForwardedRequest},
+		{"192.168.1.254:1001", packettest.SYN, ForwardedRequest},
+		{"192.168.1.66:1001", packettest.SYN, Shed},
+	} {
+		if got := take(w, VIPPort, packettest.TCP(f.client, "192.168.1.110:80", f.flags)); got != f.want {
+			t.Errorf("%s: %v, want %v", f.client, got, f.want)
+		}
+	}
+
+	w.ports[VIPPort].Receiver = empty{}
+	for range 100 {
+		clock.ns += admissionInterval
+		w.turn()
+	}
+	if got := take(w, VIPPort, packettest.TCP("192.168.1.66:1002", "192.168.1.110:80", packettest.SYN)); got != ForwardedRequest {
+		t.Errorf("two seconds after the flood a new client's SYN: %v", got)
 	}
 }

@@ -127,7 +127,11 @@ func (w *worker) turn() bool {
 	for _, box := range w.inboxes {
 		frames += w.takeOver(box)
 	}
-	return w.expire() || frames > 0
+	busy := w.expire() || frames > 0
+	if !busy {
+		w.admission.rested()
+	}
+	return busy
 }
 
 // beginBatch loads what holds for the batch.
