@@ -126,7 +126,7 @@ var broken = []struct{ name, text, want string }{
 	{"ties that cannot rotate", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  scheduler: rr\n  rotate_ties: true\n",
 		`f:7:16: the scheduler rr has no ties that could rotate; remove rotate_ties, or write scheduler: lc, nq, sed or wlc`},
 	{"slow start without shares", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  scheduler: mh\n  slow_start: 30s\n",
-		`f:7:15: the scheduler mh knows no slow start, for it does not share connections out by weight; remove slow_start, or write scheduler: nq, p2c, sed, swrr, wlc or wrr`},
+		`f:7:15: the scheduler mh knows no slow start; remove slow_start, or write scheduler: nq, p2c, sed, swrr, wlc or wrr`},
 	{"slow start of a day and more", svc + "- address: 192.168.1.110:80\n  protocol: tcp\n  slow_start: 48h\n",
 		`f:6:15: slow_start 48h is out of range; write a duration from 1s to 86400s`},
 	{"a truth value in quotes", svc + "- address: 192.168.1.110:53\n  protocol: udp\n  one_packet: \"true\"\n",

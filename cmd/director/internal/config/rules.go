@@ -73,7 +73,7 @@ func (d *decoder) checkOptions(s service) {
 		d.fail(o.line, o.column, fmt.Sprintf("the scheduler %s has no ties that could rotate", s.scheduler), "remove rotate_ties, or write scheduler: "+alternatives(scheduler.RotatesTies()))
 	}
 	if o := s.slowStart; o.value != 0 && !slices.Contains(scheduler.StartsSlowly(), s.scheduler) {
-		d.fail(o.line, o.column, fmt.Sprintf("the scheduler %s knows no slow start, for it does not share connections out by weight", s.scheduler), "remove slow_start, or write scheduler: "+alternatives(scheduler.StartsSlowly()))
+		d.fail(o.line, o.column, fmt.Sprintf("the scheduler %s knows no slow start", s.scheduler), "remove slow_start, or write scheduler: "+alternatives(scheduler.StartsSlowly()))
 	}
 	if o := s.slowStart; o.value < 0 || o.value > maxSlowStart || o.value%time.Second != 0 {
 		d.fail(o.line, o.column, fmt.Sprintf("slow_start %v is out of range", o.value), "write whole seconds up to "+inSeconds(maxSlowStart))
