@@ -16,6 +16,7 @@ type (
 			Reason string
 		}
 		Workers     int
+		TCPProfile  string `json:"tcp_profile"`
 		Connections struct {
 			Current  int
 			HalfOpen int `json:"half_open"`

@@ -116,6 +116,9 @@ func TestForgedResets(t *testing.T) {
 			c := talk{dial(t, top.Client, "192.168.1.110:7"), t}
 			c.say("before")
 			before := stateOf(t, d, "ESTABLISHED")
+			if got := status(t, d).TCPProfile; got != profile {
+				t.Errorf("the status says profile %q, want %q", got, profile)
+			}
 
 			wire := labtest.Capture(t, top.Realservers[0], "eth0")
 			forged := forgedResets(t, top, c.LocalAddr().String(), "192.168.1.110:7")
