@@ -15,7 +15,8 @@
 //     director answers for the whole address;
 //   - to a VIP that the kernel owns, the services' protocols and ports;
 //   - from a realserver's service port, what the kernel would forward, and
-//     the ICMP errors and later fragments that belong to it.
+//     the ICMP errors and later fragments that belong to it; but not to
+//     somebody who talks to the realserver by its own address.
 //
 // It never drops ARP, IPv6, or anything to the box's own addresses but the
 // services, so ssh and health checks stay as they are.
