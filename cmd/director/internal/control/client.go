@@ -128,10 +128,24 @@ func (c *Client) CopyConnections(ctx context.Context, f Filter, w io.Writer) err
 		return err
 	}
 	defer body.Close()
-	if _, err := io.Copy(w, body); err != nil {
+	out := &output{Writer: w}
+	if _, err := io.Copy(out, body); err != nil && out.err == nil {
 		return broken(err)
 	}
-	return nil
+	return out.err
+}
+
+// An output remembers why it could not be written to.
+type output struct {
+	io.Writer
+	err error
+}
+
+// Write passes bytes on.
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	o.err = err
+	return n, err
 }
 
 // decodeConnections reads a Connections piece by piece.

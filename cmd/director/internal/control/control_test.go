@@ -409,6 +409,20 @@ func TestTheSocketIsForOwnerAndGroupAndGoesWithTheListener(t *testing.T) {
 	}
 }
 
+func TestAListingThatCannotBeWrittenSaysWhy(t *testing.T) {
+	dir := serve(t, &fakeDirector{count: 3})
+	if err := NewClient(dir).CopyConnections(t.Context(), Filter{}, full{}); !errors.Is(err, errFull) || err.Error() != errFull.Error() {
+		t.Errorf("got %v, want %v", err, errFull)
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+// full is a disk that is.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
 func TestAStateDirectoryMayHaveALongPath(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("x", 200))
 	if _, err := NewClient(dir).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "no director runs with the state directory "+dir) {
