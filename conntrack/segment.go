@@ -71,11 +71,11 @@ func between(first, n, last uint32) bool { return n-first <= last-first }
 // It differs from RFC 6146 in these points. A connection is established not by
 // the second SYN but by its acknowledgment, with the right number; so a flood of
 // SYNs under false addresses leaves half-open connections only. A reset closes
-// half-closed connections, too, but none that is opening by and by: CLOSE leads
-// back only to what was established before. And a reset counts only when it is
-// exactly what the receiver expects, because a receiver does nothing at any
-// other, but to challenge it when it is in the window (RFC 5961 section 3.2,
-// RFC 9293 section 3.10.7.4).
+// half-closed connections, too. CLOSE leads back only to what was established
+// before, or a SYN, its reset and an ACK, all under a false address, would make
+// a connection. And a reset counts only when its number is exactly the one that
+// its receiver expects: any other is ignored there, or challenged when it is in
+// the window (RFC 5961 section 3.2, RFC 9293 section 3.10.7.4).
 //
 // What changes nothing, such as a reset that does not count, does not prolong
 // the connection's life either (RFC 7857 section 7).
