@@ -8,6 +8,7 @@ package forwarder
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -38,9 +39,9 @@ type Forwarder struct {
 }
 
 // Open opens the rings of workers on two NICs of the calling thread's network
-// namespace. A frame to one of the addresses served, in host order, is placed on
-// a worker by its source, another by its destination, as the director does it.
-func Open(workers int, served []uint32, sides ...Side) (_ *Forwarder, err error) {
+// namespace. A frame to one of the addresses served is placed on a worker by its
+// source, another by its destination, as the director does it.
+func Open(workers int, served []netip.Prefix, sides ...Side) (_ *Forwarder, err error) {
 	f := &Forwarder{}
 	defer func() {
 		if err != nil {

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,7 +24,7 @@ func TestATransferGoesThrough(t *testing.T) {
 	labtest.Must(t, topology.Client.AddRoute(lab.Route{To: lab.Default, Via: lab.DirectorIP}))
 	var f *Forwarder
 	labtest.Must(t, topology.Director.Do(func() (err error) {
-		f, err = Open(2, []uint32{10<<24 | 1<<16 | 1<<8 | 2},
+		f, err = Open(2, []netip.Prefix{netip.PrefixFrom(lab.RIP(0), 32)},
 			Side{topology.VIPNIC, packet.MAC(lab.MACOf(lab.DirectorIP)), packet.MAC(lab.MACOf(lab.CIP))},
 			Side{topology.DIPNIC, packet.MAC(lab.MACOf(lab.DIP)), packet.MAC(lab.MACOf(lab.RIP(0)))})
 		return err

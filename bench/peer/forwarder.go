@@ -2,8 +2,8 @@ package peer
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
+	"net/netip"
 	"runtime"
 
 	"lvsnat/bench/forwarder"
@@ -29,8 +29,7 @@ func startForwarder(ctx context.Context, b *testbed.Testbed) (*testbed.Carrier, 
 	if workers == 0 {
 		workers = runtime.NumCPU()
 	}
-	rip := testbed.RIPs[0].As4()
-	served := []uint32{binary.BigEndian.Uint32(rip[:])}
+	served := []netip.Prefix{netip.PrefixFrom(testbed.RIPs[0], 32)}
 	var f *forwarder.Forwarder
 	err = b.Director.Do(func() (err error) {
 		f, err = forwarder.Open(workers, served,

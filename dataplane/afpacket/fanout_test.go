@@ -3,7 +3,9 @@ package afpacket
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"lvsnat/dataplane/packet"
@@ -46,12 +48,24 @@ func newPlacementLab(t *testing.T, workers, addresses int) *placementLab {
 	return l
 }
 
-func (l *placementLab) addresses(n int) []uint32 {
-	list := make([]uint32, n)
+// addresses makes n virtual addresses, every fourth one a range.
+func (l *placementLab) addresses(n int) []netip.Prefix {
+	list := make([]netip.Prefix, n)
 	for i := range list {
-		list[i] = 0x0b000000 | l.random.Uint32()>>8
+		bits := 32
+		if i%4 == 0 {
+			bits = 28
+		}
+		list[i] = range32(0x0b000000|l.random.Uint32()>>8, bits)
 	}
 	return list
+}
+
+// someVIP picks a virtual address, within a range any of it.
+func (l *placementLab) someVIP() uint32 {
+	prefix := l.placement.Virtual[l.random.IntN(len(l.placement.Virtual))]
+	b := prefix.Addr().As4()
+	return binary.BigEndian.Uint32(b[:]) | l.random.Uint32()&uint32(math.MaxUint32>>prefix.Bits())
 }
 
 // check sends a request and a reply of each of n connections and compares where
@@ -62,7 +76,7 @@ func (l *placementLab) check(t *testing.T, n int) {
 	for i := range owners {
 		client, port := 0x0c000000|l.random.Uint32()>>8, uint16(l.random.Uint32())
 		owners[i] = packet.Owner(client, port, l.placement.Seed, l.placement.Workers)
-		vip := l.placement.Virtual[l.random.IntN(len(l.placement.Virtual))]
+		vip := l.someVIP()
 		request := udpFrame(l.clients.near.mac, l.clients.far.mac, client, vip, port, 80, 4, uint32(i))
 		reply := udpFrame(l.servers.near.mac, l.servers.far.mac, 0x0a010102, client, 8000, port, 4, uint32(i))
 		if i%3 == 0 {

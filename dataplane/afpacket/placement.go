@@ -1,7 +1,11 @@
 package afpacket
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
+	"math"
+	"net/netip"
 	"slices"
 
 	"golang.org/x/net/bpf"
@@ -19,14 +23,15 @@ type Placement struct {
 	Workers int    // at least 1
 	Seed    uint32 // of packet.Owner; a secret, the same on all NICs
 
-	// Virtual are the addresses that clients send to, in host order and any
-	// order: the VIPs, and addresses that connections are masqueraded with.
-	Virtual []uint32
+	// Virtual are the IPv4 addresses that clients send to, in any order and
+	// overlapping or not: the VIPs, ranges of VIPs, and addresses that
+	// connections are masqueraded with.
+	Virtual []netip.Prefix
 
 	// FacesClients says what to take for the client end when there are more
-	// virtual addresses than a program can tell apart, which is about 1,200:
-	// the source of all packets on a NIC that faces clients, the destination
-	// on another.
+	// virtual addresses than a program can tell apart, which is about 1,200,
+	// or 1,000 ranges: the source of all packets on a NIC that faces clients,
+	// the destination on another.
 	FacesClients bool
 }
 
@@ -127,10 +132,9 @@ func ownerProgram(seed uint32, workers int) []bpf.Instruction {
 // searchProgram goes on at one of loadClientEnd's entries, which must follow
 // it: the one for a request when the packet is for a virtual address.
 func (p Placement) searchProgram() []bpf.Instruction {
-	virtual := slices.Compact(slices.Sorted(slices.Values(p.Virtual)))
 	var t tree
 	t.add(bpf.LoadAbsolute{Off: destinationOffset, Size: 4})
-	t.search(virtual)
+	t.search(intervalsOf(p.Virtual))
 	rest := len(onlyWithPorts) + len(loadClientEnd) + len(ownerProgram(0, 1))
 	if len(t.program)+rest <= maxInstructions {
 		return t.link()
@@ -141,7 +145,32 @@ func (p Placement) searchProgram() []bpf.Instruction {
 	return []bpf.Instruction{bpf.Jump{Skip: replyEntry}}
 }
 
-// A tree is a program that searches sorted numbers for A by halves.
+// An interval is addresses in host order, both ends included.
+type interval struct{ first, last uint32 }
+
+// intervalsOf are the addresses of the prefixes in order, with what touches put
+// together.
+func intervalsOf(prefixes []netip.Prefix) []interval {
+	all := make([]interval, len(prefixes))
+	for i, prefix := range prefixes {
+		b := prefix.Masked().Addr().As4()
+		first := binary.BigEndian.Uint32(b[:])
+		all[i] = interval{first, first | uint32(math.MaxUint32>>prefix.Bits())}
+	}
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.first, b.first) })
+	var joined []interval
+	for _, next := range all {
+		n := len(joined)
+		if n == 0 || uint64(next.first) > uint64(joined[n-1].last)+1 {
+			joined = append(joined, next)
+			continue
+		}
+		joined[n-1].last = max(joined[n-1].last, next.last)
+	}
+	return joined
+}
+
+// A tree is a program that searches sorted intervals for A by halves.
 // Conditional jumps reach only 255 instructions far, so each one skips a jump
 // that reaches anywhere.
 type tree struct {
@@ -152,16 +181,16 @@ type tree struct {
 
 func (t *tree) add(in bpf.Instruction) { t.program = append(t.program, in) }
 
-// leafSize is how many numbers are compared one by one.
+// leafSize is how many intervals are compared one by one.
 const leafSize = 4
 
-func (t *tree) search(sorted []uint32) {
+func (t *tree) search(sorted []interval) {
 	if len(sorted) <= leafSize {
 		t.leaf(sorted)
 		return
 	}
 	middle := len(sorted) / 2
-	t.add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: sorted[middle], SkipTrue: 1})
+	t.add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: sorted[middle].first, SkipTrue: 1})
 	upper := len(t.program)
 	t.add(bpf.Jump{})
 	t.search(sorted[:middle])
@@ -169,9 +198,14 @@ func (t *tree) search(sorted []uint32) {
 	t.search(sorted[middle:])
 }
 
-func (t *tree) leaf(sorted []uint32) {
-	for _, number := range sorted {
-		t.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: number, SkipTrue: 1})
+func (t *tree) leaf(sorted []interval) {
+	for _, i := range sorted {
+		if i.first == i.last {
+			t.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: i.first, SkipTrue: 1})
+		} else {
+			t.add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: i.first, SkipTrue: 2})
+			t.add(bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: i.last, SkipTrue: 1})
+		}
 		t.hits = append(t.hits, len(t.program))
 		t.add(bpf.Jump{})
 	}

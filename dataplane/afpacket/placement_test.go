@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -36,6 +37,24 @@ func (d datagram) bytes() []byte {
 	return b
 }
 
+// address32 is the prefix of one address in host order.
+func address32(addr uint32) netip.Prefix { return range32(addr, 32) }
+
+// range32 is the prefix of that length around an address.
+func range32(addr uint32, bits int) netip.Prefix {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], addr)
+	return netip.PrefixFrom(netip.AddrFrom4(b), bits).Masked()
+}
+
+func addresses32(addrs ...uint32) []netip.Prefix {
+	var list []netip.Prefix
+	for _, addr := range addrs {
+		list = append(list, address32(addr))
+	}
+	return list
+}
+
 // place is the rule of Placement as it reads, for what follows the link header.
 func (p Placement) place(b []byte) int {
 	if len(b) < packet.IPv4Len {
@@ -47,7 +66,7 @@ func (p Placement) place(b []byte) int {
 		return 0
 	}
 	address, port := ip.Destination(), ip.HeaderLen()+2
-	if slices.Contains(p.Virtual, ip.Destination()) {
+	if slices.ContainsFunc(p.Virtual, func(v netip.Prefix) bool { return v.Contains(address32(ip.Destination()).Addr()) }) {
 		address, port = ip.Source(), ip.HeaderLen()
 	}
 	if len(b) < port+2 {
@@ -76,6 +95,20 @@ func machine(t testing.TB, p Placement) *bpf.VM {
 	return vm
 }
 
+// newVM is machine for a property.
+func newVM(t *rapid.T, p Placement) *bpf.VM {
+	raw, err := p.Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, _ := bpf.Disassemble(raw)
+	vm, err := bpf.NewVM(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vm
+}
+
 func run(t testing.TB, vm *bpf.VM, b []byte) int {
 	t.Helper()
 	n, err := vm.Run(b)
@@ -91,22 +124,17 @@ func TestProgramPlacesAsTheRuleSays(t *testing.T) {
 	// Few different addresses, neighbours among them, so that hits and near
 	// misses are common.
 	addresses := rapid.OneOf(rapid.Uint32Range(0x0a000000, 0x0a000020), rapid.Uint32(), rapid.SampledFrom([]uint32{0, 1<<32 - 1}))
+	prefixes := rapid.Custom(func(t *rapid.T) netip.Prefix {
+		return range32(addresses.Draw(t, "address"), rapid.SampledFrom([]int{32, 32, 31, 30, 28, 20, 0}).Draw(t, "bits"))
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		p := Placement{
 			Workers:      workerCounts.Draw(t, "workers"),
 			Seed:         rapid.Uint32().Draw(t, "seed"),
-			Virtual:      rapid.SliceOfN(addresses, 0, 60).Draw(t, "virtual"),
+			Virtual:      rapid.SliceOfN(prefixes, 0, 60).Draw(t, "virtual"),
 			FacesClients: rapid.Bool().Draw(t, "faces clients"),
 		}
-		raw, err := p.Program()
-		if err != nil {
-			t.Fatal(err)
-		}
-		program, _ := bpf.Disassemble(raw)
-		vm, err := bpf.NewVM(program)
-		if err != nil {
-			t.Fatal(err)
-		}
+		vm := newVM(t, p)
 		for range 20 {
 			d := datagram{
 				source: addresses.Draw(t, "source"), destination: addresses.Draw(t, "destination"),
@@ -130,17 +158,21 @@ func TestProgramPlacesAsTheRuleSays(t *testing.T) {
 func TestRequestAndReplyHaveTheSameWorker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vip := rapid.Uint32().Draw(t, "VIP")
-		p := Placement{Workers: workerCounts.Draw(t, "workers"), Seed: rapid.Uint32().Draw(t, "seed"), Virtual: []uint32{vip, 1, 2, 3}}
+		vips := range32(vip, rapid.IntRange(20, 32).Draw(t, "bits"))
+		p := Placement{Workers: workerCounts.Draw(t, "workers"), Seed: rapid.Uint32().Draw(t, "seed"), Virtual: append(addresses32(1, 2, 3), vips)}
 		client, server := rapid.Uint32Min(4).Draw(t, "CIP"), rapid.Uint32Min(4).Draw(t, "RIP")
-		if client == vip {
-			t.Skip("the client is the VIP itself")
+		if vips.Contains(address32(client).Addr()) {
+			t.Skip("the client has a VIP itself")
 		}
 		port := rapid.Uint16().Draw(t, "cport")
 		request := datagram{source: client, sourcePort: port, destination: vip, destinationPort: 80, protocol: 6}
 		reply := datagram{source: server, sourcePort: 8000, destination: client, destinationPort: port, protocol: 6}
 		want := packet.Owner(client, port, p.Seed, p.Workers)
-		if p.place(request.bytes()) != want || p.place(reply.bytes()) != want {
-			t.Fatalf("request has worker %d, reply %d, owner is %d", p.place(request.bytes()), p.place(reply.bytes()), want)
+		vm := newVM(t, p)
+		for what, packet := range map[string]datagram{"request": request, "reply": reply} {
+			if got, err := vm.Run(packet.bytes()); err != nil || got != want {
+				t.Fatalf("the %s has worker %d, the owner is %d", what, got, want)
+			}
 		}
 	})
 }
@@ -172,11 +204,13 @@ func TestSearchFindsEachOfManyAddresses(t *testing.T) {
 		t.Run(fmt.Sprintf("%d addresses", n), func(t *testing.T) {
 			p := Placement{Workers: 1 << 16, Seed: 9}
 			for range n {
-				p.Virtual = append(p.Virtual, random.Uint32())
+				p.Virtual = append(p.Virtual, address32(random.Uint32()))
 			}
 			vm := machine(t, p)
 			d := datagram{source: 1, sourcePort: 2, destinationPort: 3, protocol: 17}
-			for _, v := range p.Virtual {
+			for _, prefix := range p.Virtual {
+				b := prefix.Addr().As4()
+				v := binary.BigEndian.Uint32(b[:])
 				for _, d.destination = range []uint32{v - 1, v, v + 1} {
 					if got, want := run(t, vm, d.bytes()), p.place(d.bytes()); got != want {
 						t.Errorf("packet to %#x goes to worker %d, want %d", d.destination, got, want)
@@ -187,10 +221,42 @@ func TestSearchFindsEachOfManyAddresses(t *testing.T) {
 	}
 }
 
+func TestAThousandRangesFit(t *testing.T) {
+	p := Placement{Workers: 1 << 16, Seed: 9}
+	for i := range uint32(1000) {
+		p.Virtual = append(p.Virtual, range32(i<<8|0x40, 28))
+	}
+	vm := machine(t, p)
+	d := datagram{source: 1, sourcePort: 2, destinationPort: 3, protocol: 17}
+	for i := range uint32(1000) {
+		for _, low := range []uint32{0x3f, 0x40, 0x48, 0x4f, 0x50} {
+			d.destination = i<<8 | low
+			if got, want := run(t, vm, d.bytes()), p.place(d.bytes()); got != want {
+				t.Errorf("packet to %#x goes to worker %d, want %d", d.destination, got, want)
+			}
+		}
+	}
+}
+
+func TestNeighboursShareInstructions(t *testing.T) {
+	one, err := Placement{Workers: 2, Virtual: []netip.Prefix{range32(0xc0a80100, 24)}}.Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []netip.Prefix
+	for i := range uint32(256) {
+		all = append(all, address32(0xc0a801ff-i))
+	}
+	same, err := Placement{Workers: 2, Virtual: all}.Program()
+	if err != nil || !slices.Equal(one, same) {
+		t.Errorf("256 addresses in a row take %d instructions, their range %d (%v)", len(same), len(one), err)
+	}
+}
+
 func TestTooManyAddressesArePlacedByNIC(t *testing.T) {
 	p := Placement{Workers: 1 << 16}
 	for i := range uint32(100_000) {
-		p.Virtual = append(p.Virtual, i*5)
+		p.Virtual = append(p.Virtual, address32(i*5))
 	}
 	d := datagram{source: 1, sourcePort: 2, destination: 3, destinationPort: 4, protocol: 6}
 	p.FacesClients = true
@@ -205,11 +271,12 @@ func TestTooManyAddressesArePlacedByNIC(t *testing.T) {
 
 // FuzzProgram holds the program to the rule for whatever a NIC may hand up.
 func FuzzProgram(f *testing.F) {
-	p := Placement{Workers: 1 << 16, Seed: 7, Virtual: []uint32{0x0a000001, 0x0a000002, 0x0a000009, 0xc0a8016e, 0xffffffff}}
+	p := Placement{Workers: 1 << 16, Seed: 7, Virtual: append(addresses32(0x0a000001, 0x0a000002, 0x0a000009, 0xffffffff), range32(0xc0a80160, 28))}
 	for _, d := range []datagram{
 		{source: 1, destination: 0x0a000002, sourcePort: 3, destinationPort: 4, protocol: 6},
 		{source: 1, destination: 0x0a000003, sourcePort: 3, destinationPort: 4, protocol: 17, options: 10},
 		{source: 1, destination: 0x0a000009, protocol: 6, fragment: 0x2000},
+		{source: 1, destination: 0xc0a8016e, sourcePort: 3, destinationPort: 4, protocol: 6},
 	} {
 		f.Add(d.bytes())
 	}

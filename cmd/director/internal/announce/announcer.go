@@ -52,13 +52,17 @@ func New(log *slog.Logger, now func() time.Time) *Announcer {
 }
 
 // Set says which VIPs there are and what the box looks like; it is called
-// whenever one of them has changed. VIPs among the box's own addresses are only
-// watched. The socket is opened here, in the network namespace of the calling
+// whenever one of them has changed. Each address of a prefix is a VIP. Those
+// among the box's own addresses are only watched. The socket is opened here, in the network namespace of the calling
 // thread; without a VIP NIC there is none, and that is no error.
-func (a *Announcer) Set(s network.State, wanted []netip.Addr) error {
-	for _, addr := range wanted {
-		if !addr.Is4() {
-			return fmt.Errorf("announce: %v is not an IPv4 address", addr)
+func (a *Announcer) Set(s network.State, wanted []netip.Prefix) error {
+	var addrs []netip.Addr
+	for _, prefix := range wanted {
+		if !prefix.Addr().Is4() {
+			return fmt.Errorf("announce: %v is not an IPv4 address", prefix.Addr())
+		}
+		for addr := prefix.Addr(); prefix.Contains(addr); addr = addr.Next() {
+			addrs = append(addrs, addr)
 		}
 	}
 	a.mu.Lock()
@@ -66,7 +70,7 @@ func (a *Announcer) Set(s network.State, wanted []netip.Addr) error {
 	if err := a.bindLocked(s.NICs[dataplane.VIPPort]); err != nil {
 		return err
 	}
-	a.vips.set(a.now(), s, wanted)
+	a.vips.set(a.now(), s, addrs)
 	a.wake()
 	return nil
 }

@@ -57,6 +57,46 @@ func TestAnnouncementsReachTheWire(t *testing.T) {
 	nstest.Eventually(t, "all are counted", func() bool { return w.Stats().Announced == repeats })
 }
 
+func TestEveryAddressOfARangeIsAnnouncedAndAnsweredUnlessTheKernelHasIt(t *testing.T) {
+	w := newWire(t)
+	w.run(t)
+	vips := netip.MustParsePrefix("192.0.2.8/29") // holds vip1
+	w.box.Addr("eth0", vip1.String()+"/24")
+	s := w.state(t)
+	w.box.Do(func() {
+		// The second one lies within the first.
+		if err := w.Set(s, []netip.Prefix{vips, netip.MustParsePrefix("192.0.2.12/30")}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	counts := make(map[netip.Addr]int)
+	for range 7 * repeats {
+		counts[w.announcement(t)]++
+	}
+	for addr := vips.Addr(); vips.Contains(addr); addr = addr.Next() {
+		if want := map[bool]int{false: repeats, true: 0}[addr == vip1]; counts[addr] != want {
+			t.Errorf("%v is announced %d times, want %d", addr, counts[addr], want)
+		}
+	}
+	for _, addr := range []string{"192.0.2.8", "192.0.2.15"} {
+		w.ask(t, netip.MustParseAddr(addr))
+		nstest.Eventually(t, addr+" is found", func() bool {
+			return bytes.Equal(w.neighbour(t, netip.MustParseAddr(addr)), w.box.MAC("eth0"))
+		})
+	}
+	if s := w.Stats(); s.Answered != 2 {
+		t.Errorf("%d requests are answered, want 2", s.Answered)
+	}
+	for _, addr := range []string{"192.0.2.7", "192.0.2.16"} {
+		w.claim(t, netip.MustParseAddr(addr))
+	}
+	w.claim(t, netip.MustParseAddr("192.0.2.15"))
+	nstest.Eventually(t, "a claim to an address of the range is noted", func() bool {
+		c := w.Conflicts()
+		return len(c) == 1 && c[0].VIP == netip.MustParseAddr("192.0.2.15")
+	})
+}
+
 func TestTheNICGoesAwayAndComesBack(t *testing.T) {
 	w := newWire(t)
 	w.run(t)
@@ -142,12 +182,12 @@ func TestOnlyRawSocketsMustBeAllowed(t *testing.T) {
 	s := w.state(t)
 	w.box.Do(func() {
 		nstest.WithCapabilities(t, func() {
-			if err := w.Set(s, []netip.Addr{vip1}); err == nil || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+			if err := w.Set(s, prefixes(vip1)); err == nil || !strings.Contains(err.Error(), "CAP_NET_RAW") {
 				t.Errorf("without: %v", err)
 			}
 		})
 		nstest.WithCapabilities(t, func() {
-			if err := w.Set(s, []netip.Addr{vip1}); err != nil {
+			if err := w.Set(s, prefixes(vip1)); err != nil {
 				t.Errorf("with: %v", err)
 			}
 		}, unix.CAP_NET_RAW)
@@ -156,7 +196,7 @@ func TestOnlyRawSocketsMustBeAllowed(t *testing.T) {
 
 func TestBadVIPsAreRefused(t *testing.T) {
 	w := newWire(t)
-	if err := w.Set(w.state(t), []netip.Addr{netip.MustParseAddr("2001:db8::1")}); err == nil {
+	if err := w.Set(w.state(t), prefixes(netip.MustParseAddr("2001:db8::1"))); err == nil {
 		t.Error("IPv6 is taken")
 	}
 }
@@ -213,11 +253,19 @@ func (w *wire) state(t *testing.T) (s network.State) {
 	return s
 }
 
+func prefixes(vips ...netip.Addr) []netip.Prefix {
+	var list []netip.Prefix
+	for _, vip := range vips {
+		list = append(list, netip.PrefixFrom(vip, vip.BitLen()))
+	}
+	return list
+}
+
 func (w *wire) set(t *testing.T, vips ...netip.Addr) {
 	t.Helper()
 	s := w.state(t)
 	w.box.Do(func() {
-		if err := w.Set(s, vips); err != nil {
+		if err := w.Set(s, prefixes(vips...)); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -46,7 +46,7 @@ type Conflict struct {
 type vips struct {
 	nic   network.NIC // the VIP NIC
 	own   []packet.MAC
-	order []netip.Addr
+	order []*vip // by address
 	known map[netip.Addr]*vip
 }
 
@@ -76,8 +76,8 @@ func (v *vips) set(now time.Time, s network.State, wanted []netip.Addr) {
 	}
 	before := v.known
 	v.known = make(map[netip.Addr]*vip, len(wanted))
-	v.order = slices.Compact(slices.SortedFunc(slices.Values(wanted), netip.Addr.Compare))
-	for _, addr := range v.order {
+	v.order = v.order[:0]
+	for _, addr := range slices.Compact(slices.SortedFunc(slices.Values(wanted), netip.Addr.Compare)) {
 		_, owned := slices.BinarySearchFunc(s.Local, addr, netip.Addr.Compare)
 		this, known := before[addr]
 		if !known {
@@ -88,14 +88,14 @@ func (v *vips) set(now time.Time, s network.State, wanted []netip.Addr) {
 		}
 		this.owned = owned
 		v.known[addr] = this
+		v.order = append(v.order, this)
 	}
 }
 
 // due returns the announcements to be made now, and when it is to be asked
 // again; the zero time means not before something has changed.
 func (v *vips) due(now time.Time) (frames [][]byte, again time.Time) {
-	for _, addr := range v.order {
-		this := v.known[addr]
+	for _, this := range v.order {
 		if this.owned || this.left == 0 {
 			continue
 		}
@@ -103,7 +103,7 @@ func (v *vips) due(now time.Time) (frames [][]byte, again time.Time) {
 			if len(frames) == burst {
 				return frames, now.Add(burstPause)
 			}
-			frames = append(frames, v.announcement(addr))
+			frames = append(frames, v.announcement(this.conflict.VIP))
 			this.left--
 			this.next = now.Add(interval)
 		}
@@ -166,8 +166,8 @@ func (v *vips) claim(now time.Time, this *vip, mac packet.MAC) finding {
 // conflicts lists the VIPs that others have claimed.
 func (v *vips) conflicts() []Conflict {
 	var list []Conflict
-	for _, addr := range v.order {
-		if c := v.known[addr].conflict; c.Count > 0 {
+	for _, this := range v.order {
+		if c := this.conflict; c.Count > 0 {
 			list = append(list, c)
 		}
 	}

@@ -44,7 +44,7 @@ type view struct {
 	restart     []string
 	guardActive bool
 	guardReason string
-	virtual     []uint32
+	virtual     []netip.Prefix
 }
 
 // showLocked lets those who look see what is in force now.
@@ -151,15 +151,16 @@ func nicOf(port, ports int, nic network.NIC) control.NIC {
 	return n
 }
 
-func vipsOf(virtual []uint32, local []netip.Addr, plane *dataplane.Dataplane) []control.VIP {
-	services := make(map[uint32]int)
+func vipsOf(virtual []netip.Prefix, local []netip.Addr, plane *dataplane.Dataplane) []control.VIP {
+	services := make(map[netip.Addr]int)
 	for _, s := range plane.Services().Services() {
-		services[s.Addr]++
+		services[control.Addr(s.Addr)]++
 	}
 	vips := []control.VIP{}
-	for _, addr := range virtual {
-		vip := control.VIP{Address: control.Addr(addr).String(), ARP: "director", Services: services[addr]}
-		if slices.Contains(local, control.Addr(addr)) {
+	for _, prefix := range virtual {
+		addr := prefix.Addr()
+		vip := control.VIP{Address: addr.String(), ARP: "director", Services: services[addr]}
+		if slices.Contains(local, addr) {
 			vip.ARP = "kernel"
 		}
 		vips = append(vips, vip)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -68,7 +69,7 @@ type director struct {
 	restart     []string       // guarded by mu; keys that the last reload could not apply
 	rings       rings          // guarded by mu
 	guard       guardian       // guarded by mu
-	virtual     []uint32       // guarded by mu; what the rings were told last
+	virtual     []netip.Prefix // guarded by mu; what the rings were told last
 }
 
 // Run runs a director until ctx ends, which is no error, or until something

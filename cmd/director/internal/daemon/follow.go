@@ -115,7 +115,7 @@ func (d *director) followLocked(ctx context.Context) error {
 	return errors.Join(err,
 		d.keepGuardLocked(),
 		d.tellRingsLocked(),
-		d.announcer.Set(box, addrs(virtualAddresses(d.plane.Services()))),
+		d.announcer.Set(box, virtualAddresses(d.plane.Services())),
 	)
 }
 

@@ -64,7 +64,7 @@ func TestARemovedServiceIsHandledWhileItHasConnections(t *testing.T) {
 	if !slices.Contains(s.Services, service) || !slices.Contains(s.Realservers, server) {
 		t.Errorf("not handled any more: %+v", s)
 	}
-	if v := addrs(virtualAddresses(set.Snapshot())); len(v) != 2 || !slices.Contains(v, service.Addr.Addr()) {
+	if v := virtualAddresses(set.Snapshot()); len(v) != 2 || !slices.Contains(v, netip.PrefixFrom(service.Addr.Addr(), 32)) {
 		t.Errorf("virtual addresses %v", v)
 	}
 
@@ -74,7 +74,7 @@ func TestARemovedServiceIsHandledWhileItHasConnections(t *testing.T) {
 	if slices.Contains(s.Services, service) || slices.Contains(s.Realservers, server) {
 		t.Errorf("still handled: %+v", s)
 	}
-	if v := addrs(virtualAddresses(set.Snapshot())); len(v) != 1 {
+	if v := virtualAddresses(set.Snapshot()); len(v) != 1 {
 		t.Errorf("virtual addresses %v", v)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"lvsnat/cmd/director/internal/network"
@@ -195,7 +196,7 @@ func closeWaiters(list []*afpacket.Waiter) error {
 }
 
 // setVirtual tells the kernel which addresses clients send to.
-func (r *rings) setVirtual(virtual []uint32) error {
+func (r *rings) setVirtual(virtual []netip.Prefix) error {
 	r.placement.Virtual = virtual
 	var errs []error
 	for port, nic := range r.ports {

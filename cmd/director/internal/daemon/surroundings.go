@@ -38,13 +38,13 @@ func endpoint(key scheduler.Key) guard.Endpoint {
 // virtualAddresses lists the VIPs in force, those included that only old
 // connections are left of: a client must reach them as long as it has one. The
 // order is that of the services.
-func virtualAddresses(inForce *scheduler.Snapshot) []uint32 {
-	var list []uint32
+func virtualAddresses(inForce *scheduler.Snapshot) []netip.Prefix {
+	var list []netip.Prefix
 	seen := make(map[uint32]bool)
 	add := func(addr uint32) {
 		if !seen[addr] {
 			seen[addr] = true
-			list = append(list, addr)
+			list = append(list, netip.PrefixFrom(control.Addr(addr), 32))
 		}
 	}
 	for _, service := range inForce.Services() {
@@ -56,12 +56,4 @@ func virtualAddresses(inForce *scheduler.Snapshot) []uint32 {
 		}
 	}
 	return list
-}
-
-func addrs(list []uint32) []netip.Addr {
-	out := make([]netip.Addr, len(list))
-	for i, addr := range list {
-		out[i] = control.Addr(addr)
-	}
-	return out
 }
