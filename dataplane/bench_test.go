@@ -51,7 +51,7 @@ func pipelines(tb testing.TB, workers, capacity int, settings ...func(*Options))
 	}
 	tb.Cleanup(func() { _ = d.close() })
 	err = d.SetServices([]scheduler.ServiceSpec{{
-		Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: packet.TCPProtocol, Scheduler: "wlc",
+		Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: packet.TCPProtocol, Scheduler: "wlc",
 		Realservers: []scheduler.RealserverSpec{
 			{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 1},
 			{Address: netip.MustParseAddrPort("10.1.1.3:8000"), Weight: 1},
@@ -132,7 +132,7 @@ func TestNoHandshakeAllocates(t *testing.T) {
 	w, clock := pipeline(t, 1000, requests)
 	service := w.plane.services.Snapshot().Services()[0]
 	err := w.plane.SetServices([]scheduler.ServiceSpec{{
-		Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: packet.TCPProtocol, Scheduler: "p2c",
+		Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: packet.TCPProtocol, Scheduler: "p2c",
 		Realservers: []scheduler.RealserverSpec{
 			{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 1},
 			{Address: netip.MustParseAddrPort("10.1.1.3:8000"), Weight: 1},

@@ -325,7 +325,7 @@ func eventually(t testing.TB, check func() string) {
 // service describes a virtual service: service("tcp", vip+":80", "rr",
 // rip1+":8000").
 func service(protocol, address, scheduling string, realservers ...string) scheduler.ServiceSpec {
-	s := scheduler.ServiceSpec{Address: netip.MustParseAddrPort(address), Protocol: packet.TCPProtocol, Scheduler: scheduling}
+	s := scheduler.ServiceSpec{Address: scheduler.MustParseAddress(address), Protocol: packet.TCPProtocol, Scheduler: scheduling}
 	if protocol == "udp" {
 		s.Protocol = packet.UDPProtocol
 	}

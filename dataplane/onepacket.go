@@ -13,7 +13,7 @@ func (w *worker) translateAlone(f *packet.Frame, p *packet.Packet, rs *scheduler
 	w.alone = conntrack.Stateless(conntrack.Connection{
 		ClientAddr: p.Source, ClientPort: p.SourcePort,
 		VirtualAddr: p.Destination, VirtualPort: p.DestinationPort,
-		RealAddr: rs.Addr, RealPort: rs.Port,
+		RealAddr: rs.Addr, RealPort: realPortOf(p, rs),
 		Protocol: p.Protocol, Dest: rs.ID,
 	})
 	return w.transmit(f, p, &w.alone, conntrack.Request)
@@ -33,10 +33,14 @@ func (w *worker) replyAlone(f *packet.Frame, p *packet.Packet, port int) Verdict
 	if p.TTL <= 1 {
 		return w.timeExceeded(f, p, port)
 	}
+	virtualPort := service.Port
+	if rs.Port == 0 {
+		virtualPort = p.SourcePort // of a port range; the request kept the port that the client asked for
+	}
 	w.alone = conntrack.Stateless(conntrack.Connection{
 		ClientAddr: p.Destination, ClientPort: p.DestinationPort,
-		VirtualAddr: service.Addr, VirtualPort: service.Port,
-		RealAddr: rs.Addr, RealPort: rs.Port,
+		VirtualAddr: service.Addr, VirtualPort: virtualPort,
+		RealAddr: rs.Addr, RealPort: p.SourcePort,
 		Protocol: p.Protocol, Dest: rs.ID,
 	})
 	return w.transmit(f, p, &w.alone, conntrack.Reply)

@@ -86,7 +86,7 @@ func (w *worker) insert(p *packet.Packet, rs *scheduler.Realserver) (*conntrack.
 }
 
 // realPortOf is the port at which a realserver serves a packet: its own, or in a
-// service for all ports the one that the client asked for.
+// service with more than one port the one that the client asked for.
 func realPortOf(p *packet.Packet, rs *scheduler.Realserver) uint16 {
 	if rs.Port == 0 {
 		return p.DestinationPort

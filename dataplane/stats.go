@@ -262,7 +262,7 @@ func (d *Dataplane) templates(each func(Connection) bool) {
 			c := Connection{
 				Protocol: service.Protocol, State: "NONE",
 				ClientAddr:  t.ClientAddr,
-				VirtualAddr: service.Addr, VirtualPort: service.Port,
+				VirtualAddr: service.Addr, VirtualPort: templatePort(service),
 				RealAddr: rs.Addr, RealPort: rs.Port,
 				ExpiresMs: t.Expires.Milliseconds(), Worker: -1,
 			}
@@ -274,6 +274,15 @@ func (d *Dataplane) templates(each func(Connection) bool) {
 			}
 		}
 	}
+}
+
+// templatePort is the port that a template is listed with: that of its service,
+// or 0 when it holds for more than one.
+func templatePort(service *scheduler.Service) uint16 {
+	if service.LastPort != 0 {
+		return 0
+	}
+	return service.Port
 }
 
 func (w *worker) describe(e *conntrack.Entry) Connection {

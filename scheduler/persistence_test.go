@@ -127,7 +127,7 @@ func TestTemplatesAreListedCountedAndSwept(t *testing.T) {
 func TestAServiceForAllPorts(t *testing.T) {
 	set := newSet()
 	all := persistent(time.Minute, 0)
-	all.Address = addrPort("192.168.1.110:0")
+	all.Address = address("192.168.1.110:0")
 	for i := range all.Realservers {
 		all.Realservers[i].Address = addrPort(all.Realservers[i].Address.Addr().String() + ":0")
 	}
@@ -137,16 +137,16 @@ func TestAServiceForAllPorts(t *testing.T) {
 	}
 	snapshot := set.Snapshot()
 	vip := hostOrder(all.Address.Addr())
-	if s := snapshot.ServiceFor(Key{vip, 12345, 6}); s == nil || s.Port != 0 {
+	if s := snapshot.ServiceFor(Key{Addr: vip, Port: 12345, Protocol: 6}); s == nil || s.Port != 0 {
 		t.Errorf("port 12345 is served by %v", s)
 	}
-	if s := snapshot.ServiceFor(Key{vip, 80, 6}); s == nil || s.Port != 80 {
+	if s := snapshot.ServiceFor(Key{Addr: vip, Port: 80, Protocol: 6}); s == nil || s.Port != 80 {
 		t.Errorf("port 80 has a service of its own, got %v", s)
 	}
-	if s := snapshot.ServiceFor(Key{vip, 80, 17}); s != nil {
+	if s := snapshot.ServiceFor(Key{Addr: vip, Port: 80, Protocol: 17}); s != nil {
 		t.Errorf("UDP is served by %v", s)
 	}
-	if rs := snapshot.Origin(Key{hostOrder(all.Realservers[0].Address.Addr()), 999, 6}); rs == nil {
+	if rs := snapshot.Origin(Key{Addr: hostOrder(all.Realservers[0].Address.Addr()), Port: 999, Protocol: 6}); rs == nil {
 		t.Error("a reply from any port of the realserver should be known")
 	}
 }

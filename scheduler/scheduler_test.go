@@ -11,7 +11,7 @@ import (
 // spec is a service at 192.168.1.110:80 with servers "10.1.1.2*3" at port 80,
 // the number behind the star being the weight.
 func spec(scheduler string, servers ...string) ServiceSpec {
-	s := ServiceSpec{Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: 6, Scheduler: scheduler}
+	s := ServiceSpec{Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: scheduler}
 	for _, server := range servers {
 		addr, weight, ok := strings.Cut(server, "*")
 		rs := RealserverSpec{Address: netip.AddrPortFrom(netip.MustParseAddr(addr), 80), Weight: 1}
@@ -34,7 +34,7 @@ func apply(t *testing.T, set *Set, specs ...ServiceSpec) *Service {
 	if len(specs) == 0 {
 		return nil
 	}
-	return set.Snapshot().Service(keyOf(specs[0]))
+	return set.Snapshot().Service(specs[0].Key())
 }
 
 // choose returns the server that a new connection gets.
@@ -174,7 +174,7 @@ func TestARemovedRealserverFinishesItsConnections(t *testing.T) {
 		t.Errorf("chose %v, want only the server that is left", got)
 	}
 	snapshot := set.Snapshot()
-	if !gone.Removed() || snapshot.Dest(gone.ID) != gone || snapshot.Origin(Key{gone.Addr, gone.Port, 6}) != gone {
+	if !gone.Removed() || snapshot.Dest(gone.ID) != gone || snapshot.Origin(Key{Addr: gone.Addr, Port: gone.Port, Protocol: 6}) != gone {
 		t.Error("a removed server with a connection must stay known")
 	}
 	set.Reclaim(func(*Realserver) bool { t.Error("reclaimed a server that has a connection"); return true })
@@ -185,7 +185,7 @@ func TestARemovedRealserverFinishesItsConnections(t *testing.T) {
 	}
 	set.Reclaim(func(rs *Realserver) bool { return rs == gone })
 	snapshot = set.Snapshot()
-	if snapshot.Dest(gone.ID) != nil || snapshot.Origin(Key{gone.Addr, gone.Port, 6}) != nil {
+	if snapshot.Dest(gone.ID) != nil || snapshot.Origin(Key{Addr: gone.Addr, Port: gone.Port, Protocol: 6}) != nil {
 		t.Error("a reclaimed server is still known")
 	}
 	apply(t, set, spec("rr", "10.1.1.3", "10.1.1.9"))
@@ -225,7 +225,7 @@ func TestAVIPStaysKnownWhileARemovedServiceHasConnections(t *testing.T) {
 
 func TestApplyRefuses(t *testing.T) {
 	v6 := spec("rr", "10.1.1.2")
-	v6.Address = netip.MustParseAddrPort("[2001:db8::1]:80")
+	v6.Address = address("[2001:db8::1]:80")
 	v6Server := spec("rr", "10.1.1.2")
 	v6Server.Realservers[0].Address = netip.MustParseAddrPort("[2001:db8::2]:80")
 	tests := []struct {
@@ -239,26 +239,26 @@ func TestApplyRefuses(t *testing.T) {
 		{"a weight too large", []ServiceSpec{spec("rr", "10.1.1.2*65536")}, "weight 65536"},
 		{"an IPv6 service", []ServiceSpec{v6}, "not an IPv4 address"},
 		{"an IPv6 realserver", []ServiceSpec{v6Server}, "not an IPv4 address"},
-		{"all ports without persistence", []ServiceSpec{{Address: addrPort("192.168.1.110:0"), Protocol: 6, Scheduler: "rr"}}, "must be persistent"},
+		{"all ports without persistence", []ServiceSpec{{Address: address("192.168.1.110:0"), Protocol: 6, Scheduler: "rr"}}, "must be persistent"},
 		{"port 0 in a service that has a port", []ServiceSpec{{
-			Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr",
+			Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "rr",
 			Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:0")}},
-		}}, "port 0 is for services with port 0"},
-		{"one packet by TCP", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", OnePacket: true}}, "is for UDP"},
+		}}, "port 0 is for services with port 0 or a range"},
+		{"one packet by TCP", []ServiceSpec{{Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", OnePacket: true}}, "is for UDP"},
 		{"one packet for all ports", []ServiceSpec{{
-			Address: addrPort("192.168.1.110:0"), Protocol: 17, Scheduler: "rr", OnePacket: true, Persistence: 1,
+			Address: address("192.168.1.110:0"), Protocol: 17, Scheduler: "rr", OnePacket: true, Persistence: 1,
 		}}, "needs a port"},
 		{"one packet with a shared realserver", []ServiceSpec{
-			{Address: addrPort("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true,
+			{Address: address("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true,
 				Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:53")}}},
-			{Address: addrPort("192.168.1.111:53"), Protocol: 17, Scheduler: "rr",
+			{Address: address("192.168.1.111:53"), Protocol: 17, Scheduler: "rr",
 				Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:53")}}},
 		}, "could not be told apart"},
-		{"ties that cannot rotate", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", RotateTies: true}}, "rr has no ties"},
-		{"slow start without shares", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "sh", SlowStart: 1}}, "sh knows no slow start"},
-		{"slow start of less than nothing", []ServiceSpec{{Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc", SlowStart: -1}}, "below 0"},
+		{"ties that cannot rotate", []ServiceSpec{{Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", RotateTies: true}}, "rr has no ties"},
+		{"slow start without shares", []ServiceSpec{{Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "sh", SlowStart: 1}}, "sh knows no slow start"},
+		{"slow start of less than nothing", []ServiceSpec{{Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc", SlowStart: -1}}, "below 0"},
 		{"a lower threshold above the upper", []ServiceSpec{{
-			Address: addrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr",
+			Address: address("192.168.1.110:80"), Protocol: 6, Scheduler: "rr",
 			Realservers: []RealserverSpec{{Address: addrPort("10.1.1.2:80"), Upper: 2, Lower: 3}},
 		}}, "must not be above"},
 	}
@@ -324,3 +324,5 @@ func manyServers(tb testing.TB, scheduler string, n int) *Service {
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+func address(s string) Address { return MustParseAddress(s) }

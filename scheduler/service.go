@@ -8,16 +8,9 @@ import (
 	"time"
 )
 
-// A Key names a virtual service. Address and port are in host order.
-type Key struct {
-	Addr     uint32
-	Port     uint16 // 0: all ports that have no service of their own
-	Protocol uint8  // IANA number: 6 TCP, 17 UDP
-}
-
 // A ServiceSpec is the wanted state of one virtual service.
 type ServiceSpec struct {
-	Address     netip.AddrPort
+	Address     Address
 	Protocol    uint8
 	Scheduler   string
 	Flags       Flags

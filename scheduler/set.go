@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -33,11 +32,13 @@ type Set struct {
 // Realserver change themselves.
 type Snapshot struct {
 	services map[Key]*Service
-	ordered  []*Service          // as in the wanted state
-	virtual  map[uint32]struct{} // addresses of services
-	dests    []*Realserver       // by ID; nil where no server has the ID
-	origins  map[Key]*Realserver // a server by its own address, port and protocol
-	anyPort  bool                // a service or a realserver has port 0
+	ordered  []*Service           // as in the wanted state
+	ranges   rangeIndex[*Service] // those with more than one address or port
+	virtual  networks             // addresses of services
+	dests    []*Realserver        // by ID; nil where no server has the ID
+
+	origins      map[Key]*Realserver     // a server by its own address, port and protocol
+	originRanges rangeIndex[*Realserver] // those without a port of their own
 }
 
 var empty = &Snapshot{}
@@ -53,16 +54,17 @@ func (s *Set) Snapshot() *Snapshot {
 // Service returns the service of exactly that key, or nil.
 func (s *Snapshot) Service(key Key) *Service { return s.services[key] }
 
-// ServiceFor returns the service that serves a packet to that key: its own, or
-// else the one for all ports of the address (ip_vs_service_find in
-// ip_vs_ctl.c), or nil.
+// ServiceFor returns the service that serves a packet to that address and port:
+// the one that has exactly these, or else the most specific of those that have
+// them among others, or nil. The one with the fewest addresses is the most
+// specific; of several with the same addresses it is the one with the fewest
+// ports, a service for all ports coming last (ip_vs_service_find in
+// ip_vs_ctl.c).
 func (s *Snapshot) ServiceFor(key Key) *Service {
-	service := s.services[key]
-	if service == nil && s.anyPort {
-		key.Port = 0
-		service = s.services[key]
+	if service := s.services[key]; service != nil {
+		return service
 	}
-	return service
+	return s.ranges.find(key.Addr, key.Port, key.Protocol)
 }
 
 // Services lists the services in the order of the wanted state. The slice is
@@ -70,10 +72,7 @@ func (s *Snapshot) ServiceFor(key Key) *Service {
 func (s *Snapshot) Services() []*Service { return s.ordered }
 
 // Virtual reports whether addr is a VIP.
-func (s *Snapshot) Virtual(addr uint32) bool {
-	_, ok := s.virtual[addr]
-	return ok
-}
+func (s *Snapshot) Virtual(addr uint32) bool { return s.virtual.contain(addr) }
 
 // Dest returns the realserver of that ID, or nil. Servers that were removed
 // are found as long as connections hold them.
@@ -91,12 +90,10 @@ func (s *Snapshot) Dests() []*Realserver { return s.dests }
 // Origin returns the realserver that sends from that address, port and
 // protocol, or nil. It tells a service's reply from other traffic.
 func (s *Snapshot) Origin(key Key) *Realserver {
-	rs := s.origins[key]
-	if rs == nil && s.anyPort {
-		key.Port = 0
-		rs = s.origins[key]
+	if rs := s.origins[key]; rs != nil {
+		return rs
 	}
-	return rs
+	return s.originRanges.find(key.Addr, key.Port, key.Protocol)
 }
 
 // Apply makes the set hold exactly the wanted services. Nothing changes when
@@ -119,7 +116,7 @@ func (s *Set) Apply(wanted []ServiceSpec) error {
 	}
 	known := old.identities()
 	for i, spec := range wanted {
-		key := keyOf(spec)
+		key := spec.Key()
 		service := old.services[key]
 		fresh := service == nil
 		if fresh {
@@ -230,22 +227,36 @@ func (s *Set) Reclaim(forget func(*Realserver) bool) {
 	s.current.Store(next)
 }
 
-// index enters what the packet path looks up: the addresses of services, those
-// with nothing but old connections included, and the realservers' own ends.
+// index enters what the packet path looks up: ranges of services, the addresses
+// of all services, those with nothing but old connections included, and the
+// realservers' own ends.
 func (s *Snapshot) index() {
-	s.virtual = make(map[uint32]struct{})
-	s.origins = make(map[Key]*Realserver)
-	s.anyPort = false
+	var virtual []Key
+	var services []claim[*Service]
 	for _, service := range s.ordered {
-		s.virtual[service.Addr] = struct{}{}
-		s.anyPort = s.anyPort || service.Port == 0
-	}
-	for _, rs := range s.dests {
-		if rs != nil {
-			s.virtual[rs.Service.Addr] = struct{}{}
-			s.origins[Key{rs.Addr, rs.Port, rs.Service.Protocol}] = rs
+		virtual = append(virtual, service.Key)
+		if service.exact() {
+			continue
 		}
+		first, last := service.ports()
+		services = append(services, claim[*Service]{subnet{service.Addr, service.Protocol}, service.mask(), first, last, service})
 	}
+	s.origins = make(map[Key]*Realserver, len(s.dests))
+	var origins []claim[*Realserver]
+	for _, rs := range s.dests {
+		if rs == nil {
+			continue
+		}
+		virtual = append(virtual, rs.Service)
+		if rs.Port != 0 {
+			s.origins[Key{Addr: rs.Addr, Port: rs.Port, Protocol: rs.Service.Protocol}] = rs
+			continue
+		}
+		first, last := rs.Service.ports()
+		origins = append(origins, claim[*Realserver]{subnet{rs.Addr, rs.Service.Protocol}, 0xffff_ffff, first, last, rs})
+	}
+	s.ranges, s.originRanges = newRangeIndex(services), newRangeIndex(origins)
+	s.virtual = newNetworks(virtual)
 }
 
 // identity is what makes two realservers of two states the same one.
@@ -273,16 +284,16 @@ func (s *Set) check(wanted []ServiceSpec) ([]Scheduler, error) {
 		if err := checkService(spec); err != nil {
 			return nil, fmt.Errorf("service %v: %w", spec.Address, err)
 		}
-		if seen[keyOf(spec)] {
+		if seen[spec.Key()] {
 			return nil, fmt.Errorf("service %v: listed twice", spec.Address)
 		}
-		seen[keyOf(spec)] = true
+		seen[spec.Key()] = true
 		var err error
 		if schedulers[i], err = New(spec.Scheduler, Options{spec.Flags, spec.RotateTies, s.Random}); err != nil {
 			return nil, fmt.Errorf("service %v: %w", spec.Address, err)
 		}
 	}
-	return schedulers, checkOnePacket(wanted)
+	return schedulers, cmp.Or(checkRanges(wanted), checkOnePacket(wanted))
 }
 
 func checkService(spec ServiceSpec) error {
@@ -297,20 +308,27 @@ func checkService(spec ServiceSpec) error {
 		return fmt.Errorf("the scheduler %s knows no slow start: those of %v do", spec.Scheduler, StartsSlowly())
 	case spec.Persistence < 0:
 		return fmt.Errorf("persistence %v is below 0", spec.Persistence)
-	case spec.Address.Port() == 0 && spec.Persistence == 0:
+	case spec.Address.Prefix().Bits() < 32-MaxRangeBits:
+		return fmt.Errorf("the range of addresses is wider than /%d", 32-MaxRangeBits)
+	case spec.Address.AllPorts() && spec.Persistence == 0:
 		return errors.New("a service for all ports must be persistent, or the connections of one client would scatter")
 	case spec.OnePacket && spec.Protocol == protocolTCP:
 		return errors.New("one-packet scheduling is for UDP: a TCP connection has more than one packet")
-	case spec.OnePacket && spec.Address.Port() == 0:
+	case spec.OnePacket && spec.Address.AllPorts():
 		return errors.New("one-packet scheduling needs a port: a reply's port tells which service it belongs to")
+	}
+	if spec.OnePacket && (spec.Address.ManyAddrs() || spec.Address.ManyPorts()) {
+		if err := checkOnePacketRange(spec); err != nil {
+			return err
+		}
 	}
 	servers := make(map[netip.AddrPort]bool, len(spec.Realservers))
 	for _, rs := range spec.Realservers {
 		if err := checkRealserver(rs); err != nil {
 			return fmt.Errorf("realserver %v: %w", rs.Address, err)
 		}
-		if rs.Address.Port() == 0 && spec.Address.Port() != 0 {
-			return fmt.Errorf("realserver %v: port 0 is for services with port 0", rs.Address)
+		if rs.Address.Port() == 0 && !spec.Address.ManyPorts() {
+			return fmt.Errorf("realserver %v: port 0 is for services with port 0 or a range of ports", rs.Address)
 		}
 		if servers[rs.Address] {
 			return fmt.Errorf("realserver %v: listed twice", rs.Address)
@@ -332,36 +350,5 @@ func checkRealserver(rs RealserverSpec) error {
 	return nil
 }
 
-// checkOnePacket makes sure that a realserver's port tells the service of each
-// reply where no connection does.
-func checkOnePacket(wanted []ServiceSpec) error {
-	type origin struct {
-		protocol uint8
-		addr     netip.AddrPort
-	}
-	owners := make(map[origin]ServiceSpec)
-	for _, spec := range wanted {
-		for _, rs := range spec.Realservers {
-			key := origin{spec.Protocol, rs.Address}
-			other, shared := owners[key]
-			if shared && (spec.OnePacket || other.OnePacket) {
-				return fmt.Errorf("realserver %v is in the services %v and %v, one of which is scheduled by packet: its replies could not be told apart",
-					rs.Address, other.Address, spec.Address)
-			}
-			owners[key] = spec
-		}
-	}
-	return nil
-}
-
-func keyOf(spec ServiceSpec) Key {
-	return Key{hostOrder(spec.Address.Addr()), spec.Address.Port(), spec.Protocol}
-}
-
 // protocolTCP is TCP's IANA number.
 const protocolTCP = 6
-
-func hostOrder(addr netip.Addr) uint32 {
-	b := addr.As4()
-	return binary.BigEndian.Uint32(b[:])
-}

@@ -38,7 +38,7 @@ func TestRotationChoosesNoWorseServer(t *testing.T) {
 		servers := drawServers(t, 5)
 		plainSpec := spec(name, servers...)
 		rotatingSpec := plainSpec
-		rotatingSpec.Address, rotatingSpec.RotateTies = addrPort("192.168.1.111:80"), true
+		rotatingSpec.Address, rotatingSpec.RotateTies = address("192.168.1.111:80"), true
 		set := newSet()
 		if err := set.Apply([]ServiceSpec{plainSpec, rotatingSpec}); err != nil {
 			t.Fatal(err)

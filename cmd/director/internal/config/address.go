@@ -2,76 +2,153 @@ package config
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"lvsnat/scheduler"
 )
 
-// An endpoint is an address of the file with the place where it stands. The
-// zero value stands for one that is missing or was refused.
+// minPrefix is the shortest prefix of a service's range of addresses.
+const minPrefix = 32 - scheduler.MaxRangeBits
+
+// A virtual is the address of a service with the place where it stands in the
+// file. The zero value stands for one that is missing or was refused.
+type virtual struct {
+	scheduler.Address
+	line, column int
+}
+
+// An endpoint is the address of a realserver with the place where it stands in
+// the file. The zero value stands for one that is missing or was refused.
 type endpoint struct {
 	addr         netip.Addr
-	port         uint16 // 0: none is written, or 0 itself
-	allPorts     bool   // port 0 is written
+	port         uint16 // 0: none is written
 	line, column int
 }
 
 // String writes the endpoint as in the file.
 func (e endpoint) String() string {
-	if e.port == 0 && !e.allPorts {
+	if e.port == 0 {
 		return e.addr.String()
 	}
 	return netip.AddrPortFrom(e.addr, e.port).String()
 }
 
 // endpoint reads an IPv4 address of a host, with or without a port.
-func (v value) endpoint(to *endpoint) bool {
-	text, ok := v.text()
-	return ok && v.endpointOf(text, to)
-}
-
-// service reads the address of a service, which may have the port 0: all ports
-// that no other service has.
-func (v value) service(to *endpoint) bool {
+func (v value) endpoint(to *endpoint) {
 	text, ok := v.text()
 	if !ok {
-		return false
+		return
 	}
-	host, all := strings.CutSuffix(text, ":0")
-	if !v.endpointOf(host, to) {
-		return false
+	hostText, portText, hasPort, ok := v.parts(text)
+	if !ok {
+		return
 	}
-	to.allPorts = all
-	return true
-}
-
-func (v value) endpointOf(text string, to *endpoint) bool {
-	if strings.Count(text, ":") > 1 {
-		v.fail(fmt.Sprintf("%s %q is not IPv4, and IPv6 is not supported yet", v.name, text), "")
-		return false
-	}
-	host, portText, hasPort := strings.Cut(text, ":")
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		v.fail(fmt.Sprintf("%s %q is not an IPv4 address, and names are not looked up", v.name, host), "")
-		return false
-	}
-	if why := unusable(addr); why != "" {
-		v.fail(fmt.Sprintf("%s %v is %s", v.name, addr, why), "write the address of one host")
-		return false
+	addr, ok := v.host(hostText)
+	if !ok {
+		return
 	}
 	var port uint16
 	if hasPort {
-		var ok bool
 		if port, ok = v.port(portText); !ok {
-			return false
+			return
 		}
 	}
 	*to = endpoint{addr: addr, port: port, line: v.line, column: v.column}
-	return true
+}
+
+// virtual reads the address of a service: an IPv4 address or a range of them,
+// and a port or a range of ports. Port 0 stands for all ports that no other
+// service has.
+func (v value) virtual(to *virtual) {
+	text, ok := v.text()
+	if !ok {
+		return
+	}
+	hostText, portText, hasPort, ok := v.parts(text)
+	if !ok {
+		return
+	}
+	prefix, ok := v.prefix(hostText)
+	if !ok {
+		return
+	}
+	if !hasPort {
+		v.fail(fmt.Sprintf("address %s has no port", hostText), fmt.Sprintf("write %s:80, with the port that clients connect to", hostText))
+		return
+	}
+	first, last, ok := v.ports(portText)
+	if !ok {
+		return
+	}
+	address, err := scheduler.RangeOf(prefix, first, last)
+	var wrong *scheduler.AddressError
+	if errors.As(err, &wrong) {
+		v.fail(fmt.Sprintf("%s %q: %s", v.name, text, wrong.Problem), wrong.Remedy)
+		return
+	}
+	*to = virtual{address, v.line, v.column}
+}
+
+// parts takes an address and what may follow its colon apart.
+func (v value) parts(text string) (host, port string, hasPort, ok bool) {
+	if strings.Count(text, ":") > 1 {
+		v.fail(fmt.Sprintf("%s %q is not IPv4, and IPv6 is not supported yet", v.name, text), "")
+		return "", "", false, false
+	}
+	host, port, hasPort = strings.Cut(text, ":")
+	return host, port, hasPort, true
+}
+
+// prefix reads an address of a host, or a range of them.
+func (v value) prefix(text string) (netip.Prefix, bool) {
+	hostText, bitsText, isRange := strings.Cut(text, "/")
+	addr, ok := v.host(hostText)
+	if !ok || !isRange {
+		return netip.PrefixFrom(addr, 32), ok
+	}
+	bits, err := strconv.ParseUint(bitsText, 10, 8)
+	if err != nil || bits > 32 || bitsText[0] == '0' && bitsText != "0" {
+		v.fail(fmt.Sprintf("%s %q has a prefix length of %q", v.name, text, bitsText), fmt.Sprintf("write a number from %d to 32", minPrefix))
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(addr, int(bits)), true
+}
+
+// host reads an IPv4 address that a host can have.
+func (v value) host(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		v.fail(fmt.Sprintf("%s %q is not an IPv4 address, and names are not looked up", v.name, text), "")
+		return netip.Addr{}, false
+	}
+	if why := unusable(addr); why != "" {
+		v.fail(fmt.Sprintf("%s %v is %s", v.name, addr, why), "write the address of one host")
+		return netip.Addr{}, false
+	}
+	return addr, true
+}
+
+// ports reads the port of a service, 0 for all, or a range of ports.
+func (v value) ports(text string) (first, last uint16, ok bool) {
+	if text == "0" {
+		return 0, 0, true
+	}
+	if !strings.Contains(text, "-") {
+		first, ok = v.port(text)
+		return first, first, ok
+	}
+	first, last, err := scheduler.ParsePorts(text)
+	if err != nil {
+		v.fail(fmt.Sprintf("%s has the ports %q", v.name, text), "write a range such as 5000-5999")
+		return 0, 0, false
+	}
+	return first, last, true
 }
 
 // port reads a decimal port other than 0.
@@ -84,6 +161,9 @@ func (v value) port(text string) (uint16, bool) {
 	return uint16(n), true
 }
 
+// broadcast is the address of all hosts of a network (RFC 919).
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // unusable tells why no packet can go to a single host by that address, or
 // returns nothing (RFC 1122, section 3.2.1.3).
 func unusable(addr netip.Addr) string {
@@ -94,7 +174,7 @@ func unusable(addr netip.Addr) string {
 		return "a loopback address, which never leaves a box"
 	case addr.IsMulticast():
 		return "a multicast address"
-	case addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case addr == broadcast:
 		return "the broadcast address"
 	}
 	return ""

@@ -227,8 +227,8 @@ var broken = []struct{ name, text, want string }{
 		`f:4:13: address "192.168.1.256" is not an IPv4 address, and names are not looked up; write address: 192.168.1.110:80`},
 	{"a part with a zero before it", svc + "- {address: \"192.168.001.110:80\", protocol: tcp}\n",
 		`f:4:13: address "192.168.001.110" is not an IPv4 address, and names are not looked up; write address: 192.168.1.110:80`},
-	{"a network for an address", svc + "- {address: 192.168.1.0/24, protocol: tcp}\n",
-		`f:4:13: address "192.168.1.0/24" is not an IPv4 address, and names are not looked up; write address: 192.168.1.110:80`},
+	{"a range of addresses without a port", svc + "- {address: 192.168.1.0/24, protocol: tcp}\n",
+		`f:4:13: address 192.168.1.0/24 has no port; write 192.168.1.0/24:80, with the port that clients connect to`},
 	{"an address without end", svc + "- {address: " + strings.Repeat("ä", 1000) + ", protocol: tcp}\n",
 		`f:4:13: address "` + strings.Repeat("ä", 65) + ` [...] ` + strings.Repeat("ä", 43) + `" is not an IPv4 address, and names are not looked up; write address: 192.168.1.110:80`},
 	{"a number for an address", svc + "- {address: 192.168, protocol: tcp}\n",
@@ -262,6 +262,48 @@ var broken = []struct{ name, text, want string }{
 		`f:4:18: the service tcp 192.168.1.110:80 is listed a second time, first in line 4; put its realservers into one entry`},
 	{"a key of the wrong map", svc + web + ", weight: 1}\n",
 		`f:4:48: unknown key "weight"; known here are address, protocol, scheduler, flags, persistence, netmask, one_packet, rotate_ties, slow_start, realservers`},
+
+	// Ranges of addresses and ports.
+	{"a range that does not begin with its first address", svc + "- {address: \"192.168.1.110/28:80\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.110/28:80": 192.168.1.110 is not the first address of its range; write 192.168.1.96/28`},
+	{"a prefix length that is too large", svc + "- {address: \"192.168.1.96/33:80\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.96/33" has a prefix length of "33"; write a number from 20 to 32`},
+	{"a netmask for a prefix length", svc + "- {address: \"192.168.1.96/255.255.255.240:80\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.96/255.255.255.240" has a prefix length of "255.255.255.240"; write a number from 20 to 32`},
+	{"a prefix length that is empty", svc + "- {address: \"192.168.1.96/:80\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.96/" has a prefix length of ""; write a number from 20 to 32`},
+	{"a range that is too wide", svc + "- {address: \"192.168.0.0/19:80\", protocol: tcp}\n",
+		`f:4:13: the range of addresses of 192.168.0.0/19:80 is wider than /20; write several smaller ones, in services of their own`},
+	{"a range with the broadcast address", svc + "- {address: \"255.255.255.0/24:80\", protocol: tcp}\n",
+		`f:4:13: the range of addresses of 255.255.255.0/24:80 holds the broadcast address; write smaller ranges without it`},
+	{"a range of multicast addresses", svc + "- {address: \"224.0.0.0/24:80\", protocol: tcp}\n",
+		`f:4:13: address 224.0.0.0 is a multicast address; write the address of one host`},
+	{"a range of addresses with a hyphen", svc + "- {address: \"192.168.1.96-111:80\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.96-111" is not an IPv4 address, and names are not looked up; write address: 192.168.1.110:80`},
+	{"ports that end before they begin", svc + "- {address: \"192.168.1.110:5999-5000\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.110:5999-5000": the ports 5999-5000 end before they begin; write 5000-5999`},
+	{"ports that begin at 0", svc + "- {address: \"192.168.1.110:0-99\", protocol: tcp}\n",
+		`f:4:13: address "192.168.1.110:0-99": the ports 0-99 begin at 0, which is no port; write 1-99, or 0 for all ports`},
+	{"ports without an end", svc + "- {address: \"192.168.1.110:5000-\", protocol: tcp}\n",
+		`f:4:13: address has the ports "5000-"; write a range such as 5000-5999`},
+	{"ports that are too large", svc + "- {address: \"192.168.1.110:60000-66000\", protocol: tcp}\n",
+		`f:4:13: address has the ports "60000-66000"; write a range such as 5000-5999`},
+	{"three ports", svc + "- {address: \"192.168.1.110:1-2-3\", protocol: tcp}\n",
+		`f:4:13: address has the ports "1-2-3"; write a range such as 5000-5999`},
+	{"port ranges without an order", svc + "- {address: \"192.168.1.110:5000-5999\", protocol: tcp}\n- {address: \"192.168.1.110:5500-6500\", protocol: tcp}\n",
+		`f:5:13: the service tcp 192.168.1.110:5500-6500 has some ports in common with 192.168.1.110:5000-5999 in line 4, and neither is the narrower one; write ranges that lie one in the other, or apart`},
+	{"a range twice", svc + "- {address: \"192.168.1.96/28:80\", protocol: tcp}\n- {address: \"192.168.1.96/28:80-80\", protocol: tcp}\n",
+		`f:5:13: the service tcp 192.168.1.96/28:80 is listed a second time, first in line 4; put its realservers into one entry`},
+	{"a realserver within a range of VIPs", svc + "- {address: \"192.168.1.96/28:80\", protocol: tcp, realservers: [{address: 192.168.1.111}]}\n",
+		`f:4:74: the realserver 192.168.1.111 is among the VIPs of the service in line 4; write the realserver's own address`},
+	{"all ports of a range without persistence", svc + "- {address: \"192.168.1.96/28:0\", protocol: tcp}\n",
+		`f:4:13: the service 192.168.1.96/28:0 for all ports is not persistent, so the connections of one client would scatter; write persistence: 300s beside it`},
+	{"one packet on a range of addresses", svc + "- {address: \"192.168.1.96/28:53\", protocol: udp, one_packet: true}\n",
+		`f:4:13: the service 192.168.1.96/28:53 for several addresses has one_packet, and a reply does not tell which one was asked; remove one_packet, or write a service for each address`},
+	{"one packet on ports that are mapped onto one", svc + "- {address: \"192.168.1.110:50-59\", protocol: udp, one_packet: true, realservers: [{address: \"10.1.1.2:53\"}]}\n",
+		`f:4:93: the realserver 10.1.1.2:53 of a service for several ports with one_packet has a port, and only a reply's port tells which one was asked; write 10.1.1.2, or remove one_packet`},
+	{"ranges too large together", svc + manyRanges(17),
+		`f:20:13: the ranges have 69632 addresses together up to here; write ranges of at most 65536 addresses together`},
 
 	// Realservers.
 	{"realservers as a text", svc + web + ", realservers: 10.1.1.2}\n",
@@ -397,4 +439,13 @@ func TestAliasesCannotMultiplyRealserversWithoutBound(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+}
+
+// manyRanges are n services, each of 4,096 addresses.
+func manyRanges(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "- {address: \"10.%d.0.0/20:80\", protocol: tcp}\n", i)
+	}
+	return b.String()
 }

@@ -13,7 +13,7 @@ func TestCheckSaysWhatIsWrongWithoutPlaces(t *testing.T) {
 	at := netip.MustParseAddrPort
 	web := func(change func(*scheduler.ServiceSpec)) []scheduler.ServiceSpec {
 		s := scheduler.ServiceSpec{
-			Address: at("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
+			Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:80"), Weight: 1}},
 		}
 		change(&s)
@@ -32,8 +32,10 @@ func TestCheckSaysWhatIsWrongWithoutPlaces(t *testing.T) {
 			"the realserver 192.168.1.110 is the VIP of a service; write the realserver's own address"},
 		{"a realserver twice", web(func(s *scheduler.ServiceSpec) { s.Realservers = append(s.Realservers, s.Realservers...) }),
 			"the realserver 10.1.1.2:80 is listed a second time in its service; keep one of the two"},
-		{"IPv6", web(func(s *scheduler.ServiceSpec) { s.Address = at("[2001:db8::1]:80") }),
+		{"IPv6", web(func(s *scheduler.ServiceSpec) { s.Address = scheduler.MustParseAddress("[2001:db8::1]:80") }),
 			"service tcp [2001:db8::1]:80: 2001:db8::1 is not IPv4, and IPv6 is not supported yet; write the address of one host"},
+		{"a range too wide", web(func(s *scheduler.ServiceSpec) { s.Address = scheduler.MustParseAddress("192.168.0.0/16:80") }),
+			"the range of addresses of 192.168.0.0/16:80 is wider than /20; write several smaller ones, in services of their own"},
 		{"a realserver on the loopback", web(func(s *scheduler.ServiceSpec) { s.Realservers[0].Address = at("127.0.0.1:80") }),
 			"service tcp 192.168.1.110:80: 127.0.0.1 is a loopback address, which never leaves a box; write the address of one host"},
 		{"too large a weight", web(func(s *scheduler.ServiceSpec) { s.Realservers[0].Weight = 65536 }),

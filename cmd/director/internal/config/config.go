@@ -35,7 +35,7 @@ type Config struct {
 	Guard       Guard
 	TCPProfile  conntrack.Profile       // the rules for TCP connections
 	Timeouts    Timeouts                // the profile's, where the file has none
-	Services    []scheduler.ServiceSpec // in the order of the file; every realserver has a port
+	Services    []scheduler.ServiceSpec // in the order of the file; every realserver has a port, or 0 where the service has several
 }
 
 // Guard says how the kernel is kept away from the director's packets.

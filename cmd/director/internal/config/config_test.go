@@ -25,7 +25,7 @@ func TestThePackagedFileMeansWhatItsCommentsSay(t *testing.T) {
 	want.VIPNIC, want.DIPNIC = "eth0", "eth1"
 	want.Services = []scheduler.ServiceSpec{
 		{
-			Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
+			Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
 			Realservers: []scheduler.RealserverSpec{
 				{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 2},
 				{Address: netip.MustParseAddrPort("10.1.1.3:80"), Weight: 1},
@@ -33,25 +33,36 @@ func TestThePackagedFileMeansWhatItsCommentsSay(t *testing.T) {
 			},
 		},
 		{
-			Address: netip.MustParseAddrPort("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true,
+			Address: scheduler.MustParseAddress("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true,
 			Realservers: []scheduler.RealserverSpec{
 				{Address: netip.MustParseAddrPort("10.1.1.2:53"), Weight: 1},
 				{Address: netip.MustParseAddrPort("10.1.1.3:5353"), Weight: 3},
 			},
 		},
 		{
-			Address: netip.MustParseAddrPort("192.168.1.110:8080"), Protocol: 6, Scheduler: "wlc",
+			Address: scheduler.MustParseAddress("192.168.1.110:8080"), Protocol: 6, Scheduler: "wlc",
 			RotateTies: true, SlowStart: 30 * time.Second,
 			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:8080"), Weight: 1}},
 		},
 		{
-			Address: netip.MustParseAddrPort("192.168.1.111:0"), Protocol: 6, Scheduler: "sh",
+			Address: scheduler.MustParseAddress("192.168.1.111:0"), Protocol: 6, Scheduler: "sh",
 			Flags:       scheduler.Flags{SHFallback: true},
 			Persistence: 360 * time.Second, Netmask: 0xffffff00,
 			Realservers: []scheduler.RealserverSpec{
 				{Address: netip.MustParseAddrPort("10.1.1.2:0"), Weight: 1, Upper: 1000, Lower: 800},
 				{Address: netip.MustParseAddrPort("10.1.1.3:0"), Weight: 1},
 			},
+		},
+		{
+			Address: scheduler.MustParseAddress("192.168.1.110:5000-5999"), Protocol: 6, Scheduler: "wlc",
+			Realservers: []scheduler.RealserverSpec{
+				{Address: netip.MustParseAddrPort("10.1.1.2:0"), Weight: 1},
+				{Address: netip.MustParseAddrPort("10.1.1.3:8000"), Weight: 1},
+			},
+		},
+		{
+			Address: scheduler.MustParseAddress("192.168.1.96/28:443"), Protocol: 6, Scheduler: "wlc",
+			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:443"), Weight: 1}},
 		},
 	}
 	if !reflect.DeepEqual(*got, want) {
@@ -223,6 +234,44 @@ services:
 	}
 }
 
+func TestRangesOfAddressesAndPorts(t *testing.T) {
+	for _, test := range []struct{ address, realserver, virtual, real string }{
+		{"192.168.1.110:5000-5999", "10.1.1.2", "192.168.1.110:5000-5999", "10.1.1.2:0"},
+		{"192.168.1.110:5000-5999", "10.1.1.2:8000", "192.168.1.110:5000-5999", "10.1.1.2:8000"},
+		{"192.168.1.96/28:80", "10.1.1.2", "192.168.1.96/28:80", "10.1.1.2:80"},
+		{"192.168.1.96/28:80", "10.1.1.2:8000", "192.168.1.96/28:80", "10.1.1.2:8000"},
+		{"192.168.1.96/28:5000-5999", "10.1.1.2", "192.168.1.96/28:5000-5999", "10.1.1.2:0"},
+		{"192.168.1.96/28:0", "10.1.1.2", "192.168.1.96/28:0", "10.1.1.2:0"},
+		{"192.168.0.0/20:1-65535", "10.1.1.2", "192.168.0.0/20:1-65535", "10.1.1.2:0"},
+		{"192.168.1.110/32:80", "10.1.1.2", "192.168.1.110:80", "10.1.1.2:80"},
+		{"192.168.1.110:80-80", "10.1.1.2", "192.168.1.110:80", "10.1.1.2:80"},
+	} {
+		text := fmt.Sprintf("%sservices:\n- address: %s\n  protocol: tcp\n  persistence: 300s\n  realservers:\n  - address: %s\n", head, test.address, test.realserver)
+		config, err := Parse("f", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", test.address, err)
+			continue
+		}
+		service := config.Services[0]
+		if service.Address.String() != test.virtual || service.Realservers[0].Address.String() != test.real {
+			t.Errorf("%s to %s became %v to %v", test.address, test.realserver, service.Address, service.Realservers[0].Address)
+		}
+		checkRoundTrip(t, config)
+	}
+}
+
+func TestAMoreSpecificServiceMayLieInARange(t *testing.T) {
+	text := head + "services:\n"
+	for _, address := range []string{
+		"192.168.1.96/28:80", "192.168.1.96/28:1-100", "192.168.1.0/24:50-150", "192.168.1.110:80", "192.168.1.110:60-90", "192.168.1.110:60-70", "192.168.1.110:91-200",
+	} {
+		text += fmt.Sprintf("- {address: \"%s\", protocol: udp}\n", address)
+	}
+	if _, err := Parse("f", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
 // commentStair is n comments, each indented by one more space.
 func commentStair(n int) string {
 	var b strings.Builder
@@ -261,8 +310,8 @@ func TestMarshal(t *testing.T) {
 		Guard:       GuardNFT,
 		Timeouts:    Timeouts{TCP: time.Hour, TCPFIN: time.Second, UDP: 90 * time.Second},
 		Services: []scheduler.ServiceSpec{
-			{Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "rr"},
-			{Address: netip.MustParseAddrPort("192.168.1.111:53"), Protocol: 17, Scheduler: "wlc",
+			{Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: 6, Scheduler: "rr"},
+			{Address: scheduler.MustParseAddress("192.168.1.111:53"), Protocol: 17, Scheduler: "wlc",
 				Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:5353"), Weight: 65535}}},
 		},
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -69,15 +70,14 @@ func checkReport(t *testing.T, err error, text []byte) {
 // checkRules repeats the rules of the contract over the finished value.
 func checkRules(t *testing.T, c *Config) {
 	t.Helper()
-	vips := make(map[string]bool)
-	for _, s := range c.Services {
-		vips[s.Address.Addr().String()] = true
+	isVIP := func(addr netip.Addr) bool {
+		return slices.ContainsFunc(c.Services, func(s scheduler.ServiceSpec) bool { return s.Address.Prefix().Contains(addr) })
 	}
 	seen := make(map[string]bool)
 	for _, s := range c.Services {
 		id := protocolName(s.Protocol) + s.Address.String()
 		switch {
-		case !s.Address.Addr().Is4(), s.Address.Port() == 0 && (s.Persistence == 0 || s.OnePacket), s.Protocol != 6 && s.Protocol != 17, seen[id], !slices.Contains(scheduler.Names(), s.Scheduler),
+		case !s.Address.Addr().Is4(), s.Address.Prefix().Bits() < 20, s.Address.AllPorts() && (s.Persistence == 0 || s.OnePacket), s.Protocol != 6 && s.Protocol != 17, seen[id], !slices.Contains(scheduler.Names(), s.Scheduler),
 			s.Persistence < 0, s.Persistence > maxPersistence, s.Netmask != 0 && s.Persistence == 0, s.OnePacket && s.Protocol == 6,
 			(s.Flags.SHFallback || s.Flags.SHPort) && s.Scheduler != "sh", (s.Flags.MHFallback || s.Flags.MHPort) && s.Scheduler != "mh":
 			t.Fatalf("service %+v", s)
@@ -86,7 +86,7 @@ func checkRules(t *testing.T, c *Config) {
 		for i, r := range s.Realservers {
 			same := func(o scheduler.RealserverSpec) bool { return o.Address == r.Address }
 			switch {
-			case !r.Address.Addr().Is4(), r.Address.Port() == 0 && s.Address.Port() != 0, r.Weight < 0, r.Weight > 65535, r.Lower < 0, r.Lower > r.Upper, vips[r.Address.Addr().String()], slices.ContainsFunc(s.Realservers[:i], same):
+			case !r.Address.Addr().Is4(), r.Address.Port() == 0 && !s.Address.ManyPorts(), r.Weight < 0, r.Weight > 65535, r.Lower < 0, r.Lower > r.Upper, isVIP(r.Address.Addr()), slices.ContainsFunc(s.Realservers[:i], same):
 				t.Fatalf("service %v: realserver %+v", s.Address, r)
 			}
 		}

@@ -52,7 +52,7 @@ type timeouts struct {
 
 // A service is a virtual service as it stands in the file.
 type service struct {
-	address     endpoint
+	address     virtual
 	protocol    uint8
 	scheduler   string
 	flags       []word
@@ -71,11 +71,11 @@ type realserver struct {
 	upper, lower int
 }
 
-// spec is the service with its port in each realserver that has none. Its flags
-// are known ones.
+// spec is the service with its port, if it has a single one, in each realserver
+// that has none. Its flags are known ones.
 func (s service) spec() scheduler.ServiceSpec {
 	spec := scheduler.ServiceSpec{
-		Address:     netip.AddrPortFrom(s.address.addr, s.address.port),
+		Address:     s.address.Address,
 		Protocol:    s.protocol,
 		Scheduler:   s.scheduler,
 		Persistence: s.persistence,
@@ -95,11 +95,12 @@ func (s service) spec() scheduler.ServiceSpec {
 	return spec
 }
 
-// real is where a realserver of the service listens.
+// real is where a realserver of the service listens. Port 0 stands for the one
+// that the client asks for.
 func (s service) real(r realserver) netip.AddrPort {
 	port := r.address.port
-	if port == 0 {
-		port = s.address.port
+	if port == 0 && !s.address.ManyPorts() {
+		port = s.address.Port()
 	}
 	return netip.AddrPortFrom(r.address.addr, port)
 }
@@ -197,11 +198,7 @@ var timeoutKeys = []key[timeouts]{
 var serviceKeys = []key[service]{
 	{
 		name: "address", example: "192.168.1.110:80", required: true,
-		read: func(v value, to *service) {
-			if v.service(&to.address) && to.address.port == 0 && !to.address.allPorts {
-				v.fail(fmt.Sprintf("address %v has no port", to.address), fmt.Sprintf("write %v:80, with the port that clients connect to", to.address))
-			}
-		},
+		read:  func(v value, to *service) { v.virtual(&to.address) },
 		write: func(from *service) any { return from.address.String() },
 	},
 	{

@@ -57,7 +57,7 @@ func Marshal(c *Config) []byte {
 
 func serviceOf(spec scheduler.ServiceSpec) service {
 	s := service{
-		address:     endpoint{addr: spec.Address.Addr(), port: spec.Address.Port(), allPorts: spec.Address.Port() == 0},
+		address:     virtual{Address: spec.Address},
 		protocol:    spec.Protocol,
 		scheduler:   spec.Scheduler,
 		persistence: spec.Persistence,

@@ -49,7 +49,7 @@ func drawConfig(t *rapid.T) *Config {
 		config.TCPProfile = conntrack.RFC
 		config.Timeouts.TCPSYN = seconds.Draw(t, "tcpsyn")
 	}
-	addresses := rapid.SliceOfNDistinct(drawAddress(192), 0, 5, netip.AddrPort.Addr)
+	addresses := rapid.SliceOfNDistinct(drawVirtual(), 0, 5, scheduler.Address.Prefix)
 	for _, address := range addresses.Draw(t, "services") {
 		service := scheduler.ServiceSpec{
 			Address:   address,
@@ -66,17 +66,21 @@ func drawConfig(t *rapid.T) *Config {
 			service.Persistence = time.Duration(rapid.IntRange(1, int(maxPersistence/time.Second)).Draw(t, "persistence")) * time.Second
 			service.Netmask = rapid.Uint32Max(1<<32-2).Draw(t, "netmask")
 			if rapid.Bool().Draw(t, "all ports") {
-				service.Address = netip.AddrPortFrom(address.Addr(), 0)
+				service.Address, _ = scheduler.RangeOf(address.Prefix(), 0, 0)
 			}
 		}
-		service.OnePacket = service.Protocol == 17 && service.Address.Port() != 0 && rapid.Bool().Draw(t, "one packet")
+		single := !service.Address.ManyAddrs() && !service.Address.ManyPorts()
+		service.OnePacket = service.Protocol == 17 && single && rapid.Bool().Draw(t, "one packet")
 		if slices.Contains(scheduler.RotatesTies(), service.Scheduler) {
 			service.RotateTies = rapid.Bool().Draw(t, "rotate ties")
 		}
 		if slices.Contains(scheduler.StartsSlowly(), service.Scheduler) && rapid.Bool().Draw(t, "slow") {
 			service.SlowStart = time.Duration(rapid.IntRange(1, int(maxSlowStart/time.Second)).Draw(t, "slow start")) * time.Second
 		}
-		for _, real := range rapid.SliceOfNDistinct(drawAddress(10), 0, 5, rapid.ID).Draw(t, "realservers") {
+		for _, real := range rapid.SliceOfNDistinct(drawAddress(10), 0, 5, netip.AddrPort.Addr).Draw(t, "realservers") {
+			if service.Address.ManyPorts() && rapid.Bool().Draw(t, "the port asked for") {
+				real = netip.AddrPortFrom(real.Addr(), 0)
+			}
 			weight := rapid.IntRange(0, maxWeight).Draw(t, "weight")
 			upper := rapid.IntRange(0, maxThreshold).Draw(t, "upper threshold")
 			lower := rapid.IntRange(0, upper).Draw(t, "lower threshold")
@@ -85,6 +89,23 @@ func drawConfig(t *rapid.T) *Config {
 		config.Services = append(config.Services, service)
 	}
 	return &config
+}
+
+// drawVirtual draws the address of a service, some with ranges.
+func drawVirtual() *rapid.Generator[scheduler.Address] {
+	return rapid.Custom(func(t *rapid.T) scheduler.Address {
+		first := drawAddress(192).Draw(t, "first")
+		bits := rapid.SampledFrom([]int{32, 32, 31, 28, 20}).Draw(t, "bits")
+		last := first.Port()
+		if rapid.Bool().Draw(t, "port range") {
+			last = rapid.Uint16Min(last).Draw(t, "last port")
+		}
+		address, err := scheduler.RangeOf(netip.PrefixFrom(first.Addr(), bits).Masked(), first.Port(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address
+	})
 }
 
 func drawAddress(first byte) *rapid.Generator[netip.AddrPort] {

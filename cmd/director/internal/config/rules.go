@@ -32,34 +32,80 @@ func (d *decoder) checkProfile(doc *document) {
 	}
 }
 
-// checkServices refuses two services of one address, port and protocol. It
-// returns the line of each VIP.
-func (d *decoder) checkServices(services []service) map[netip.Addr]int {
-	type identity struct {
-		address  netip.AddrPort
-		protocol uint8
-	}
-	vips := make(map[netip.Addr]int)
-	seen := make(map[identity]int)
+// checkServices refuses two services of one address, port and protocol, ranges
+// without an order and ranges that are too large. It returns the VIPs.
+func (d *decoder) checkServices(services []service) vips {
+	known := vips{lines: make(map[netip.Prefix]int)}
+	seen := make(map[scheduler.Key]int)
+	var keys []scheduler.Key
+	var places []virtual // of keys
+	total := 0
 	for _, s := range services {
 		at := s.address
-		if !at.addr.IsValid() {
+		if !at.IsValid() {
 			continue
 		}
-		if _, ok := vips[at.addr]; !ok {
-			vips[at.addr] = at.line
-		}
-		id := identity{netip.AddrPortFrom(at.addr, at.port), s.protocol}
-		if at.port == 0 && !at.allPorts || s.protocol == 0 {
+		if at.Prefix().Bits() < minPrefix {
+			d.fail(at.line, at.column, fmt.Sprintf("the range of addresses of %v is wider than /%d", at, minPrefix), "write several smaller ones, in services of their own")
 			continue
 		}
-		if first, ok := seen[id]; ok {
+		if at.ManyAddrs() && at.Prefix().Contains(broadcast) {
+			d.fail(at.line, at.column, fmt.Sprintf("the range of addresses of %v holds the broadcast address", at), "write smaller ranges without it")
+			continue
+		}
+		if at.ManyAddrs() && known.isNew(at) {
+			if total += 1 << (32 - at.Prefix().Bits()); total > scheduler.MaxRangeAddrs {
+				d.fail(at.line, at.column, fmt.Sprintf("the ranges have %d addresses together up to here", total), fmt.Sprintf("write ranges of at most %d addresses together", scheduler.MaxRangeAddrs))
+			}
+		}
+		known.add(at)
+		if s.protocol == 0 {
+			continue
+		}
+		key := scheduler.ServiceSpec{Address: at.Address, Protocol: s.protocol}.Key()
+		if first, ok := seen[key]; ok {
 			d.fail(at.line, at.column, fmt.Sprintf("the service %s %v is listed a second time%s", protocolName(s.protocol), at, inLine(", first in line %d", first)), "put its realservers into one entry")
 			continue
 		}
-		seen[id] = at.line
+		seen[key] = at.line
+		keys, places = append(keys, key), append(places, at)
 	}
-	return vips
+	for _, o := range scheduler.Overlaps(keys) {
+		at, other := places[o.Second], places[o.First]
+		d.fail(at.line, at.column, fmt.Sprintf("the service %s %v has some ports in common with %v%s, and neither is the narrower one", protocolName(keys[o.Second].Protocol), at, other, inLine(" in line %d", other.line)), "write ranges that lie one in the other, or apart")
+	}
+	return known
+}
+
+// vips are the addresses of services with the line of the first one.
+type vips struct {
+	lines   map[netip.Prefix]int
+	lengths []int // of the prefixes
+}
+
+func (v *vips) isNew(at virtual) bool {
+	_, known := v.lines[at.Prefix()]
+	return !known
+}
+
+func (v *vips) add(at virtual) {
+	if !v.isNew(at) {
+		return
+	}
+	v.lines[at.Prefix()] = at.line
+	if bits := at.Prefix().Bits(); !slices.Contains(v.lengths, bits) {
+		v.lengths = append(v.lengths, bits)
+	}
+}
+
+// line is the line of a service that has the address, alone or in a range.
+func (v vips) line(addr netip.Addr) (line int, isRange, ok bool) {
+	for _, bits := range v.lengths {
+		if line, ok = v.lines[netip.PrefixFrom(addr, bits).Masked()]; ok {
+			return line, bits < 32, true
+		}
+	}
+	return 0, false, false
 }
 
 // checkOptions refuses what a service's keys do not allow one another.
@@ -80,31 +126,40 @@ func (d *decoder) checkOptions(s service) {
 	}
 	at := s.address
 	switch {
-	case !at.addr.IsValid():
+	case !at.IsValid():
 	case s.netmask.bits != 0 && s.persistence == 0:
 		d.fail(s.netmask.line, s.netmask.column, "the netmask is of no use without persistence", "write persistence: 300s beside it, or remove it")
-	case at.allPorts && s.persistence == 0:
+	case at.AllPorts() && s.persistence == 0:
 		d.fail(at.line, at.column, fmt.Sprintf("the service %v for all ports is not persistent, so the connections of one client would scatter", at), "write persistence: 300s beside it")
 	case s.onePacket && s.protocol == unix.IPPROTO_TCP:
 		d.fail(at.line, at.column, fmt.Sprintf("the TCP service %v has one_packet, and a TCP connection has more than one packet", at), "remove one_packet")
-	case s.onePacket && at.allPorts:
+	case s.onePacket && at.AllPorts():
 		d.fail(at.line, at.column, fmt.Sprintf("the service %v for all ports has one_packet, and only a reply's port tells which service it belongs to", at), "remove one_packet, or write a port")
+	case s.onePacket && at.ManyAddrs():
+		d.fail(at.line, at.column, fmt.Sprintf("the service %v for several addresses has one_packet, and a reply does not tell which one was asked", at), "remove one_packet, or write a service for each address")
 	}
 }
 
 // checkRealservers refuses a realserver that a service lists twice, and one
 // that is a VIP, whose replies would be taken for requests. The same realserver
 // in two services is allowed, as in IPVS.
-func (d *decoder) checkRealservers(s service, vips map[netip.Addr]int) {
+func (d *decoder) checkRealservers(s service, vips vips) {
 	seen := make(map[netip.AddrPort]int, len(s.realservers))
 	for _, r := range s.realservers {
 		at := r.address
 		if !at.addr.IsValid() {
 			continue
 		}
-		if line, ok := vips[at.addr]; ok {
-			d.fail(at.line, at.column, fmt.Sprintf("the realserver %v is the VIP of %s", at.addr, cmp.Or(inLine("the service in line %d", line), "a service")), "write the realserver's own address")
+		if line, isRange, ok := vips.line(at.addr); ok {
+			is := "is the VIP of"
+			if isRange {
+				is = "is among the VIPs of"
+			}
+			d.fail(at.line, at.column, fmt.Sprintf("the realserver %v %s %s", at.addr, is, cmp.Or(inLine("the service in line %d", line), "a service")), "write the realserver's own address")
 			continue
+		}
+		if s.onePacket && at.port != 0 && s.address.ManyPorts() {
+			d.fail(at.line, at.column, fmt.Sprintf("the realserver %v of a service for several ports with one_packet has a port, and only a reply's port tells which one was asked", at), fmt.Sprintf("write %v, or remove one_packet", at.addr))
 		}
 		where := s.real(r)
 		if first, ok := seen[where]; ok {
@@ -165,16 +220,16 @@ func CheckTimeouts(t Timeouts) error {
 
 // unusableSpec tells what is wrong with a service's addresses.
 func unusableSpec(spec scheduler.ServiceSpec) string {
-	addresses := []netip.AddrPort{spec.Address}
+	addresses := []netip.Addr{spec.Address.Addr()}
 	for _, rs := range spec.Realservers {
-		addresses = append(addresses, rs.Address)
+		addresses = append(addresses, rs.Address.Addr())
 	}
-	for _, a := range addresses {
-		if !a.Addr().Is4() {
-			return fmt.Sprintf("%v is not IPv4, and IPv6 is not supported yet", a.Addr())
+	for _, addr := range addresses {
+		if !addr.Is4() {
+			return fmt.Sprintf("%v is not IPv4, and IPv6 is not supported yet", addr)
 		}
-		if why := unusable(a.Addr()); why != "" {
-			return fmt.Sprintf("%v is %s", a.Addr(), why)
+		if why := unusable(addr); why != "" {
+			return fmt.Sprintf("%v is %s", addr, why)
 		}
 	}
 	return ""

@@ -42,7 +42,7 @@ func ServicesOf(stats []dataplane.ServiceStats, counts map[estimator.Name]estima
 		shown := counts[estimator.Name{Service: s.Key}]
 		service := Service{
 			Protocol:    ProtocolName(s.Protocol),
-			Address:     endpoint(s.Addr, s.Port),
+			Address:     s.Address().String(),
 			Scheduler:   s.Scheduler,
 			Traffic:     trafficOf(s.Traffic),
 			SinceZero:   trafficOf(shown.Traffic),

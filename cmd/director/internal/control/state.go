@@ -75,17 +75,21 @@ func (w Wanted) state() (State, error) {
 
 // key reads the name of a service.
 func (n ServiceName) key() (scheduler.Key, error) {
-	address, err := netip.ParseAddrPort(n.Address)
-	if err != nil || !address.Addr().Is4() {
+	var spec scheduler.ServiceSpec
+	var err error
+	if spec.Address, err = scheduler.ParseAddress(n.Address); err != nil {
+		return scheduler.Key{}, err
+	}
+	if !spec.Address.Addr().Is4() {
 		return scheduler.Key{}, fmt.Errorf("%q is not an IPv4 address with a port", n.Address)
 	}
-	protocol, err := protocolNumber(n.Protocol)
-	return scheduler.Key{Addr: hostOrder(address.Addr()), Port: address.Port(), Protocol: protocol}, err
+	spec.Protocol, err = protocolNumber(n.Protocol)
+	return spec.Key(), err
 }
 
 // nameOf names a service to the director.
 func nameOf(key scheduler.Key) ServiceName {
-	return ServiceName{Protocol: ProtocolName(key.Protocol), Address: endpoint(key.Addr, key.Port)}
+	return ServiceName{Protocol: ProtocolName(key.Protocol), Address: key.Address().String()}
 }
 
 func (s WantedService) spec() (scheduler.ServiceSpec, error) {
@@ -98,7 +102,7 @@ func (s WantedService) spec() (scheduler.ServiceSpec, error) {
 		SlowStart:   duration(s.SlowStart),
 	}
 	var err error
-	if spec.Address, err = netip.ParseAddrPort(s.Address); err != nil {
+	if spec.Address, err = scheduler.ParseAddress(s.Address); err != nil {
 		return spec, err
 	}
 	if spec.Protocol, err = protocolNumber(s.Protocol); err != nil {

@@ -20,13 +20,17 @@ var wholeState = State{
 	Timeouts: config.Timeouts{TCP: 900 * time.Second, TCPFIN: 120 * time.Second, UDP: 300 * time.Second, TCPSYN: 240 * time.Second},
 	Services: []scheduler.ServiceSpec{
 		{
-			Address: netip.MustParseAddrPort("192.168.1.110:80"), Protocol: 6, Scheduler: "sh",
+			Address: scheduler.MustParseAddress("192.168.1.110:80"), Protocol: 6, Scheduler: "sh",
 			Flags:       scheduler.Flags{SHFallback: true, SHPort: true, MHFallback: true, MHPort: true},
 			Persistence: 360 * time.Second, Netmask: 0xffffff00,
 			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:8000"), Weight: 2, Upper: 100, Lower: 80}},
 		},
-		{Address: netip.MustParseAddrPort("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true},
-		{Address: netip.MustParseAddrPort("192.168.1.110:443"), Protocol: 6, Scheduler: "wlc", RotateTies: true, SlowStart: 30 * time.Second},
+		{Address: scheduler.MustParseAddress("192.168.1.110:53"), Protocol: 17, Scheduler: "rr", OnePacket: true},
+		{Address: scheduler.MustParseAddress("192.168.1.110:443"), Protocol: 6, Scheduler: "wlc", RotateTies: true, SlowStart: 30 * time.Second},
+		{
+			Address: scheduler.MustParseAddress("192.168.1.96/28:5000-5999"), Protocol: 6, Scheduler: "rr",
+			Realservers: []scheduler.RealserverSpec{{Address: netip.MustParseAddrPort("10.1.1.2:0"), Weight: 1}},
+		},
 	},
 }
 
@@ -62,7 +66,7 @@ func TestNobodyOverwritesWhatSomebodyElseChanged(t *testing.T) {
 					return
 				}
 				s.Services = append(s.Services, scheduler.ServiceSpec{
-					Address: netip.AddrPortFrom(Addr(0xc0a8016e), uint16(1+i)), Protocol: 6, Scheduler: "rr",
+					Address: scheduler.AddressOf(netip.AddrPortFrom(Addr(0xc0a8016e), uint16(1+i))), Protocol: 6, Scheduler: "rr",
 				})
 				if err = client.Replace(t.Context(), s); err == nil {
 					return
@@ -84,7 +88,7 @@ func TestNobodyOverwritesWhatSomebodyElseChanged(t *testing.T) {
 func TestServicesAreZeroedByName(t *testing.T) {
 	director := &fakeDirector{}
 	client := NewClient(serve(t, director))
-	keys := []scheduler.Key{{Addr: 0xc0a8016e, Port: 80, Protocol: 6}, {Addr: 0xc0a8016e, Port: 0, Protocol: 17}}
+	keys := []scheduler.Key{{Addr: 0xc0a8016e, Port: 80, Protocol: 6}, {Addr: 0xc0a8016e, Port: 0, Protocol: 17}, {Addr: 0xc0a80160, HostBits: 4, Port: 5000, LastPort: 5999, Protocol: 6}}
 	if err := client.Zero(t.Context(), keys...); err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +122,7 @@ func TestAMalformedChangeIsRefusedAndChangesNothing(t *testing.T) {
 		{"two values", "/v1/replace", "{}{}", "more than one value", 400},
 		{"an unknown key", "/v1/replace", `{"service": []}`, `unknown field \"service\"`, 400},
 		{"a service without an address", "/v1/replace", `{"services": [{"protocol": "tcp"}]}`, "service 0:", 422},
+		{"a broken range", "/v1/replace", `{"services": [{"protocol": "tcp", "address": "192.168.1.110/28:80"}]}`, "not the first address of its range", 422},
 		{"an unknown protocol", "/v1/replace", `{"services": [{"protocol": "sctp", "address": "192.168.1.110:80"}]}`, `neither tcp nor udp`, 422},
 		{"a wrong netmask", "/v1/replace", `{"services": [{"protocol": "tcp", "address": "192.168.1.110:80", "netmask": "24"}]}`, "is not a netmask", 422},
 		{"a wrong realserver", "/v1/replace", `{"services": [{"protocol": "tcp", "address": "192.168.1.110:80", "realservers": [{"address": "10.1.1.2"}]}]}`, "service 0:", 422},

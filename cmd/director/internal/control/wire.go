@@ -67,10 +67,11 @@ type NIC struct {
 	TransmitDropped uint64 `json:"transmit_dropped"` // the transmit ring or the NIC took no more
 }
 
-// VIP is one virtual address.
+// VIP is one virtual address, or a range of them. Those addresses of a range
+// that the kernel answers for are listed by themselves, too.
 type VIP struct {
-	Address  string `json:"address"`
-	ARP      string `json:"arp"` // who answers for the address: kernel or director
+	Address  string `json:"address"` // an address, or a prefix for a range
+	ARP      string `json:"arp"`     // who answers for the address: kernel or director
 	Services int    `json:"services"`
 }
 
@@ -93,7 +94,7 @@ type Services struct {
 // Service is one virtual service.
 type Service struct {
 	Protocol    string       `json:"protocol"` // tcp or udp
-	Address     string       `json:"address"`  // VIP:port
+	Address     string       `json:"address"`  // VIP:port, or with ranges VIP/bits:first-last
 	Scheduler   string       `json:"scheduler"`
 	Traffic     Traffic      `json:"traffic"`    // realservers that were removed included
 	SinceZero   Traffic      `json:"since_zero"` // what was counted since an operator zeroed it
@@ -103,7 +104,7 @@ type Service struct {
 
 // Realserver is one server of one service.
 type Realserver struct {
-	Address  string  `json:"address"` // RIP:port
+	Address  string  `json:"address"` // RIP:port; port 0 for the one that the client asks for
 	Weight   int     `json:"weight"`
 	Active   int     `json:"active"`   // connections established or opening
 	Inactive int     `json:"inactive"` // all others
@@ -148,7 +149,7 @@ type Connection struct {
 	Protocol  string `json:"protocol"` // tcp or udp
 	State     string `json:"state"`    // IPVS's name of it
 	Client    string `json:"client"`   // CIP:cport
-	Virtual   string `json:"virtual"`  // VIP:vport
+	Virtual   string `json:"virtual"`  // VIP:vport; port 0 for persistence over all ports of a service
 	Real      string `json:"real"`     // RIP:rport
 	ExpiresMs int64  `json:"expires_ms"`
 	Worker    int    `json:"worker"`
@@ -182,7 +183,7 @@ type TimeoutSeconds struct {
 // WantedService is the wanted state of one virtual service.
 type WantedService struct {
 	Protocol    string             `json:"protocol"` // tcp or udp
-	Address     string             `json:"address"`  // VIP:port; port 0 for all ports
+	Address     string             `json:"address"`  // VIP:port, or with ranges VIP/bits:first-last; port 0 for all ports
 	Scheduler   string             `json:"scheduler"`
 	Flags       WantedFlags        `json:"flags"`
 	Persistence int64              `json:"persistence"`       // seconds; 0: none
@@ -203,7 +204,7 @@ type WantedFlags struct {
 
 // WantedRealserver is the wanted state of one realserver of a service.
 type WantedRealserver struct {
-	Address string `json:"address"` // RIP:port
+	Address string `json:"address"` // RIP:port; port 0 for the one that the client asks for
 	Weight  int    `json:"weight"`
 	Upper   int    `json:"upper_threshold"` // 0: none
 	Lower   int    `json:"lower_threshold"`
@@ -224,7 +225,7 @@ type Zero struct {
 // ServiceName names a service.
 type ServiceName struct {
 	Protocol string `json:"protocol"` // tcp or udp
-	Address  string `json:"address"`  // VIP:port
+	Address  string `json:"address"`  // as WantedService has it
 }
 
 // Done answers what has no other answer.

@@ -151,19 +151,32 @@ func nicOf(port, ports int, nic network.NIC) control.NIC {
 	return n
 }
 
+// vipsOf lists the VIPs. Of a range, addresses that the kernel owns are listed
+// by themselves behind it, unless they have services of their own.
 func vipsOf(virtual []netip.Prefix, local []netip.Addr, plane *dataplane.Dataplane) []control.VIP {
-	services := make(map[netip.Addr]int)
+	services := make(map[netip.Prefix]int)
 	for _, s := range plane.Services().Services() {
-		services[control.Addr(s.Addr)]++
+		services[s.Address().Prefix()]++
 	}
 	vips := []control.VIP{}
+	add := func(address, arp string, services int) {
+		vips = append(vips, control.VIP{Address: address, ARP: arp, Services: services})
+	}
 	for _, prefix := range virtual {
-		addr := prefix.Addr()
-		vip := control.VIP{Address: addr.String(), ARP: "director", Services: services[addr]}
-		if slices.Contains(local, addr) {
-			vip.ARP = "kernel"
+		own := slices.Contains(local, prefix.Addr())
+		switch {
+		case prefix.IsSingleIP() && own:
+			add(prefix.Addr().String(), "kernel", services[prefix])
+		case prefix.IsSingleIP():
+			add(prefix.Addr().String(), "director", services[prefix])
+		default:
+			add(prefix.String(), "director", services[prefix])
+			for _, addr := range local {
+				if prefix.Contains(addr) && services[netip.PrefixFrom(addr, 32)] == 0 {
+					add(addr.String(), "kernel", services[prefix])
+				}
+			}
 		}
-		vips = append(vips, vip)
 	}
 	return vips
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +29,7 @@ import (
 	"lvsnat/cmd/director/internal/control"
 	"lvsnat/cmd/director/internal/guard"
 	"lvsnat/dataplane/packettest"
+	"lvsnat/scheduler"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -362,7 +362,7 @@ func leaveGuard(t *testing.T) {
 	t.Helper()
 	g, err := guard.New("eth0", "eth1")
 	must(t, err)
-	must(t, g.Set(guard.State{Services: []guard.Endpoint{{Protocol: 6, Addr: netip.MustParseAddrPort("192.168.1.110:80")}}}))
+	must(t, g.Set(guard.State{Services: []guard.Endpoint{{Protocol: 6, Addr: scheduler.MustParseAddress("192.168.1.110:80")}}}))
 }
 
 func TestAGuardThatSomebodyRemovesComesBack(t *testing.T) {

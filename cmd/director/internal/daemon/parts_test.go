@@ -41,7 +41,7 @@ func TestMissingCapabilitiesAreNamed(t *testing.T) {
 }
 
 func spec(address string, realservers ...string) scheduler.ServiceSpec {
-	s := scheduler.ServiceSpec{Address: netip.MustParseAddrPort(address), Protocol: unix.IPPROTO_TCP, Scheduler: "rr"}
+	s := scheduler.ServiceSpec{Address: scheduler.MustParseAddress(address), Protocol: unix.IPPROTO_TCP, Scheduler: "rr"}
 	for _, rs := range realservers {
 		s.Realservers = append(s.Realservers, scheduler.RealserverSpec{Address: netip.MustParseAddrPort(rs), Weight: 1})
 	}
@@ -58,13 +58,13 @@ func TestARemovedServiceIsHandledWhileItHasConnections(t *testing.T) {
 	must(t, set.Apply([]scheduler.ServiceSpec{spec("192.168.1.111:80", "10.1.1.3:80")}))
 	set.Reclaim(func(*scheduler.Realserver) bool { return true })
 
-	service := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: netip.MustParseAddrPort("192.168.1.110:80")}
-	server := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: netip.MustParseAddrPort("10.1.1.2:8000")}
+	service := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: scheduler.MustParseAddress("192.168.1.110:80")}
+	server := guard.Endpoint{Protocol: unix.IPPROTO_TCP, Addr: scheduler.MustParseAddress("10.1.1.2:8000")}
 	s := handled(nil, set.Snapshot(), nil)
 	if !slices.Contains(s.Services, service) || !slices.Contains(s.Realservers, server) {
 		t.Errorf("not handled any more: %+v", s)
 	}
-	if v := virtualAddresses(set.Snapshot()); len(v) != 2 || !slices.Contains(v, netip.PrefixFrom(service.Addr.Addr(), 32)) {
+	if v := virtualAddresses(set.Snapshot()); len(v) != 2 || !slices.Contains(v, service.Addr.Prefix()) {
 		t.Errorf("virtual addresses %v", v)
 	}
 
@@ -84,12 +84,38 @@ func TestWhatIsWantedIsHandledBeforeItIsInForce(t *testing.T) {
 	local := []netip.Addr{netip.MustParseAddr("10.1.1.1")}
 	s := handled([]scheduler.ServiceSpec{spec("192.168.1.110:80", "10.1.1.2:8000")}, set.Snapshot(), local)
 	want := guard.State{
-		Services:    []guard.Endpoint{{Protocol: 6, Addr: netip.MustParseAddrPort("192.168.1.110:80")}},
-		Realservers: []guard.Endpoint{{Protocol: 6, Addr: netip.MustParseAddrPort("10.1.1.2:8000")}},
+		Services:    []guard.Endpoint{{Protocol: 6, Addr: scheduler.MustParseAddress("192.168.1.110:80")}},
+		Realservers: []guard.Endpoint{{Protocol: 6, Addr: scheduler.MustParseAddress("10.1.1.2:8000")}},
 		Local:       local,
 	}
 	if !slices.Equal(s.Services, want.Services) || !slices.Equal(s.Realservers, want.Realservers) || !slices.Equal(s.Local, want.Local) {
 		t.Errorf("got %+v, want %+v", s, want)
+	}
+}
+
+func TestRangesAreHandledWithTheirRealservers(t *testing.T) {
+	var set scheduler.Set
+	wanted := []scheduler.ServiceSpec{
+		spec("192.168.1.96/28:5000-5999", "10.1.1.2:0", "10.1.1.3:8000"), spec("192.168.1.96/28:80", "10.1.1.2:80"),
+	}
+	must(t, set.Apply(wanted))
+	endpoint := func(text string) guard.Endpoint {
+		return guard.Endpoint{Protocol: 6, Addr: scheduler.MustParseAddress(text)}
+	}
+	for what, s := range map[string]guard.State{"wanted": handled(wanted, new(scheduler.Set).Snapshot(), nil), "in force": handled(nil, set.Snapshot(), nil)} {
+		for _, service := range []string{"192.168.1.96/28:5000-5999", "192.168.1.96/28:80"} {
+			if !slices.Contains(s.Services, endpoint(service)) {
+				t.Errorf("%s: %s is not among %v", what, service, s.Services)
+			}
+		}
+		for _, server := range []string{"10.1.1.2:5000-5999", "10.1.1.3:8000", "10.1.1.2:80"} {
+			if !slices.Contains(s.Realservers, endpoint(server)) {
+				t.Errorf("%s: %s is not among %v", what, server, s.Realservers)
+			}
+		}
+	}
+	if v := virtualAddresses(set.Snapshot()); !slices.Equal(v, []netip.Prefix{netip.MustParsePrefix("192.168.1.96/28")}) {
+		t.Errorf("virtual addresses %v, want the range once", v)
 	}
 }
 
@@ -111,6 +137,9 @@ func TestDifferencesAreSaidInSentences(t *testing.T) {
 		{"a service less", func(c *config.Config) { c.Services = nil }, []string{name + ": removed"}},
 		{"another protocol is another service", func(c *config.Config) { c.Services[0].Protocol = unix.IPPROTO_UDP },
 			[]string{"service udp 192.168.1.110:80: added, with 2 realservers", name + ": removed"}},
+		{"a range more", func(c *config.Config) {
+			c.Services = append(c.Services, spec("192.168.1.96/28:5000-5999", "10.1.1.2:0"))
+		}, []string{"service tcp 192.168.1.96/28:5000-5999: added, with 1 realservers"}},
 		{"the scheduler", func(c *config.Config) { c.Services[0].Scheduler = "wlc" }, []string{name + ": scheduler wlc, was rr"}},
 		{"options", func(c *config.Config) {
 			c.Services[0].OnePacket, c.Services[0].Flags.SHPort = true, true

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"lvsnat/cmd/director/internal/config"
@@ -94,20 +93,15 @@ func (d *director) beginCounts(ctx context.Context, services []scheduler.Key) {
 func added(old, next []scheduler.ServiceSpec) []scheduler.Key {
 	was := make(map[scheduler.Key]bool, len(old))
 	for _, s := range old {
-		was[keyOf(s)] = true
+		was[s.Key()] = true
 	}
 	var keys []scheduler.Key
 	for _, s := range next {
-		if !was[keyOf(s)] {
-			keys = append(keys, keyOf(s))
+		if !was[s.Key()] {
+			keys = append(keys, s.Key())
 		}
 	}
 	return keys
-}
-
-func keyOf(s scheduler.ServiceSpec) scheduler.Key {
-	b := s.Address.Addr().As4()
-	return scheduler.Key{Addr: binary.BigEndian.Uint32(b[:]), Port: s.Address.Port(), Protocol: s.Protocol}
 }
 
 // estimate samples the counters for rates until ctx ends.

@@ -15,44 +15,45 @@ func handled(wanted []scheduler.ServiceSpec, inForce *scheduler.Snapshot, local 
 	for _, service := range wanted {
 		s.Services = append(s.Services, guard.Endpoint{Protocol: service.Protocol, Addr: service.Address})
 		for _, rs := range service.Realservers {
-			s.Realservers = append(s.Realservers, guard.Endpoint{Protocol: service.Protocol, Addr: rs.Address})
+			s.Realservers = append(s.Realservers, replying(service.Key(), rs.Address))
 		}
 	}
 	for _, service := range inForce.Services() {
-		s.Services = append(s.Services, endpoint(service.Key))
+		s.Services = append(s.Services, guard.Endpoint{Protocol: service.Protocol, Addr: service.Address()})
 	}
 	for _, rs := range inForce.Dests() {
 		if rs == nil {
 			continue
 		}
-		s.Services = append(s.Services, endpoint(rs.Service))
-		s.Realservers = append(s.Realservers, endpoint(scheduler.Key{Addr: rs.Addr, Port: rs.Port, Protocol: rs.Service.Protocol}))
+		s.Services = append(s.Services, guard.Endpoint{Protocol: rs.Service.Protocol, Addr: rs.Service.Address()})
+		s.Realservers = append(s.Realservers, replying(rs.Service, netip.AddrPortFrom(control.Addr(rs.Addr), rs.Port)))
 	}
 	return s
 }
 
-func endpoint(key scheduler.Key) guard.Endpoint {
-	return guard.Endpoint{Protocol: key.Protocol, Addr: netip.AddrPortFrom(control.Addr(key.Addr), key.Port)}
+// replying is where a realserver of a service replies from.
+func replying(service scheduler.Key, realserver netip.AddrPort) guard.Endpoint {
+	return guard.Endpoint{Protocol: service.Protocol, Addr: service.Origin(realserver)}
 }
 
-// virtualAddresses lists the VIPs in force, those included that only old
-// connections are left of: a client must reach them as long as it has one. The
-// order is that of the services.
+// virtualAddresses lists the VIPs in force and ranges of them, those included
+// that only old connections are left of: a client must reach them as long as it
+// has one. The order is that of the services.
 func virtualAddresses(inForce *scheduler.Snapshot) []netip.Prefix {
 	var list []netip.Prefix
-	seen := make(map[uint32]bool)
-	add := func(addr uint32) {
-		if !seen[addr] {
-			seen[addr] = true
-			list = append(list, netip.PrefixFrom(control.Addr(addr), 32))
+	seen := make(map[netip.Prefix]bool)
+	add := func(service scheduler.Key) {
+		if prefix := service.Address().Prefix(); !seen[prefix] {
+			seen[prefix] = true
+			list = append(list, prefix)
 		}
 	}
 	for _, service := range inForce.Services() {
-		add(service.Addr)
+		add(service.Key)
 	}
 	for _, rs := range inForce.Dests() {
 		if rs != nil {
-			add(rs.Service.Addr)
+			add(rs.Service)
 		}
 	}
 	return list

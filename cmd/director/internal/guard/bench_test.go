@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/gopacket/layers"
 	mdpacket "github.com/mdlayher/packet"
+
+	"lvsnat/scheduler"
 )
 
 // What a dropped packet costs, its sending included: with one service and with
@@ -13,8 +15,8 @@ import (
 func BenchmarkDrop(b *testing.B) {
 	many := handled
 	for i := range 10_000 {
-		many.Services = append(many.Services, Endpoint{17, netip.AddrPortFrom(netip.MustParseAddr(ownVIP), uint16(1000+i))})
-		many.Realservers = append(many.Realservers, Endpoint{17, netip.AddrPortFrom(netip.MustParseAddr(realserver), uint16(1000+i))})
+		many.Services = append(many.Services, Endpoint{17, scheduler.AddressOf(netip.AddrPortFrom(netip.MustParseAddr(ownVIP), uint16(1000+i)))})
+		many.Realservers = append(many.Realservers, Endpoint{17, scheduler.AddressOf(netip.AddrPortFrom(netip.MustParseAddr(realserver), uint16(1000+i)))})
 	}
 	box := newBox(b)
 	g := box.guard(b)
@@ -46,7 +48,7 @@ func BenchmarkDrop(b *testing.B) {
 func BenchmarkSet(b *testing.B) {
 	var s State
 	for i := range 10_000 {
-		s.Services = append(s.Services, Endpoint{6, netip.AddrPortFrom(netip.MustParseAddr(ownVIP), uint16(1000+i))})
+		s.Services = append(s.Services, Endpoint{6, scheduler.AddressOf(netip.AddrPortFrom(netip.MustParseAddr(ownVIP), uint16(1000+i)))})
 	}
 	s.Local = handled.Local
 	box := newBox(b)

@@ -62,10 +62,12 @@ func (f Facts) interference() []string {
 // Gather collects the facts, for the network namespace of the calling thread.
 func (g *Guard) Gather(s State) (Facts, error) {
 	f := Facts{Unsupported: g.Supported()}
+	own := newOwnAddrs(s.Local)
 	for _, service := range s.Services {
-		vip := service.Addr.Addr()
-		if slices.Contains(s.Local, vip) && !slices.Contains(f.LocalVIPs, vip) {
-			f.LocalVIPs = append(f.LocalVIPs, vip)
+		for _, vip := range own.in(service.Addr.Prefix()) {
+			if !slices.Contains(f.LocalVIPs, vip) {
+				f.LocalVIPs = append(f.LocalVIPs, vip)
+			}
 		}
 	}
 	// Forwarding is a property of the receiving NIC. The switch for the whole

@@ -63,7 +63,7 @@ func TestGatherReadsTheNamespace(t *testing.T) {
 	if f.Unsupported != nil {
 		t.Errorf("unsupported: %v", f.Unsupported)
 	}
-	if !slices.Equal(f.LocalVIPs, []netip.Addr{netip.MustParseAddr(ownVIP), netip.MustParseAddr(wholeVIP)}) {
+	if !slices.Equal(f.LocalVIPs, []netip.Addr{netip.MustParseAddr(ownVIP), netip.MustParseAddr(wholeVIP), inRange1, inRange2}) {
 		t.Errorf("the kernel's VIPs: %v", f.LocalVIPs)
 	}
 	want := []string{"net.ipv4.ip_forward", "net.ipv4.conf.eth0.forwarding", "net.ipv4.conf.eth1.forwarding"}

@@ -30,6 +30,11 @@ func TestDirectConversationsPass(t *testing.T) {
 			[][]byte{tcp(wholeServer, 4712, client, 1024)},
 			icmpError(wholeServer, client, tcp(client, 1024, wholeServer, 4711)),
 		},
+		{
+			"a range of ports", rangeServer, tcp(client, 1024, rangeServer, 5999), tcp(rangeServer, 5999, client, 1024),
+			[][]byte{tcp(rangeServer, 5998, client, 1024)},
+			icmpError(rangeServer, client, tcp(client, 1024, rangeServer, 5999)),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			box := newBox(t)

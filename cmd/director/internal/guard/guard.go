@@ -10,13 +10,15 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"lvsnat/scheduler"
 )
 
 // An Endpoint is one side of a service: a virtual service's address, or where
 // a realserver's replies come from.
 type Endpoint struct {
-	Protocol uint8          // IANA number: 6 TCP, 17 UDP
-	Addr     netip.AddrPort // port 0: all ports
+	Protocol uint8             // IANA number: 6 TCP, 17 UDP
+	Addr     scheduler.Address // a realserver has one address
 }
 
 // A State says what the director handles.

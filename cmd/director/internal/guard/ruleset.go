@@ -40,26 +40,34 @@ const (
 //
 //	table netdev lvsnat {
 //		set vips { type ipv4_addr }
+//		set vip_ranges { type ipv4_addr; flags interval }
 //		set services { type ipv4_addr . inet_proto . inet_service }
 //		set whole_services { type ipv4_addr . inet_proto }
+//		set service_ranges { type ipv4_addr . inet_proto . inet_service; flags interval }
 //		set realservers { type ipv4_addr . inet_proto . inet_service }
 //		set whole_realservers { type ipv4_addr . inet_proto }
+//		set realserver_ranges { type ipv4_addr . inet_proto . inet_service; flags interval }
 //		set replying { type ipv4_addr . inet_proto }
 //		set direct { type ipv4_addr . inet_proto . inet_service . ipv4_addr . inet_service; timeout 1h }
 //		chain nic0 {
 //			type filter hook ingress device eth0 priority -300
 //			meta protocol != ip return
 //			ip daddr @vips counter drop
+//			ip daddr @vip_ranges counter drop
 //			ip frag-off & 0x1fff != 0 ip saddr . meta l4proto @replying fib daddr type != 2-5 counter drop
 //			ip frag-off & 0x1fff != 0 return
 //			ip daddr . meta l4proto @whole_services counter drop
 //			ip daddr . meta l4proto . th dport @services counter drop
+//			ip daddr . meta l4proto . th dport @service_ranges counter drop
 //			from @whole_realservers, fib daddr type != 2-5, not of @direct: counter drop
 //			from @realservers, fib daddr type != 2-5, not of @direct: counter drop
+//			from @realserver_ranges, fib daddr type != 2-5, not of @direct: counter drop
 //			to @whole_realservers: update @direct
 //			to @realservers: update @direct
+//			to @realserver_ranges: update @direct
 //			icmp error that quotes a packet to @whole_realservers, fib daddr type != 2-5, not of @direct: counter drop
 //			icmp error that quotes a packet to @realservers, fib daddr type != 2-5, not of @direct: counter drop
+//			icmp error that quotes a packet to @realserver_ranges, fib daddr type != 2-5, not of @direct: counter drop
 //		}
 //		chain nic1 { the same for eth1, replies before requests }
 //	}
@@ -68,7 +76,8 @@ const (
 // that are empty are left out, and each NIC meets first what it has most of:
 // with all rules in one order the guard took 7 % of the processor time of a
 // director under short connections. The sets are hash tables, so a packet costs
-// the same with one service and with ten thousand.
+// the same with one service and with ten thousand; but for those of ranges, in
+// which the kernel searches.
 type ruleset struct {
 	table  *nftables.Table
 	sets   [numSets]*nftables.Set
@@ -78,10 +87,13 @@ type ruleset struct {
 // The sets, and what an element of each is.
 const (
 	vips             = iota // an address that is the director's alone
+	vipRanges               // addresses that are the director's alone
 	services                // address, protocol and port of a virtual service
 	wholeServices           // address and protocol of a virtual service for all ports
+	serviceRanges           // address, protocol and ports of a virtual service
 	realservers             // address, protocol and port that replies come from
 	wholeRealservers        // address and protocol that replies come from, at any port
+	realserverRanges        // address, protocol and ports that replies come from
 	replying                // address and protocol that replies come from
 	numSets
 )
@@ -92,10 +104,13 @@ func newRuleset(table string) *ruleset {
 	host := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto)
 	return &ruleset{table: t, sets: [numSets]*nftables.Set{
 		vips:             {Table: t, Name: "vips", KeyType: nftables.TypeIPAddr},
+		vipRanges:        {Table: t, Name: "vip_ranges", KeyType: nftables.TypeIPAddr, Interval: true},
 		services:         {Table: t, Name: "services", KeyType: endpoint, Concatenation: true},
 		wholeServices:    {Table: t, Name: "whole_services", KeyType: host, Concatenation: true},
+		serviceRanges:    {Table: t, Name: "service_ranges", KeyType: endpoint, Concatenation: true, Interval: true},
 		realservers:      {Table: t, Name: "realservers", KeyType: endpoint, Concatenation: true},
 		wholeRealservers: {Table: t, Name: "whole_realservers", KeyType: host, Concatenation: true},
+		realserverRanges: {Table: t, Name: "realserver_ranges", KeyType: endpoint, Concatenation: true, Interval: true},
 		replying:         {Table: t, Name: "replying", KeyType: host, Concatenation: true},
 	}, direct: newDirect(t)}
 }
@@ -171,26 +186,33 @@ type rule struct {
 
 // rules are those of a port's chain, in order.
 func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
-	first := []rule{
+	toVIP := []rule{
 		{vips, r.drop(vips, network(daddrOffset, 4, reg0))},
+		{vipRanges, r.drop(vipRanges, network(daddrOffset, 4, reg0))},
+	}
+	fragments := []rule{
 		{replying, r.dropForwarded(replying, slices.Concat(laterFragment(), network(saddrOffset, 4, reg0), protocol(reg1)), nil)},
 	}
 	requests := []rule{
 		{wholeServices, r.drop(wholeServices, network(daddrOffset, 4, reg0), protocol(reg1))},
 		{services, r.drop(services, network(daddrOffset, 4, reg0), protocol(reg1), transport(dportOffset, 2, reg2))},
+		{serviceRanges, r.drop(serviceRanges, network(daddrOffset, 4, reg0), protocol(reg1), transport(dportOffset, 2, reg2))},
 	}
 	replies := []rule{
 		{wholeRealservers, r.dropForwarded(wholeRealservers, fromRealserver(), r.notDirect())},
 		{realservers, r.dropForwarded(realservers, fromRealserver(), r.notDirect())},
+		{realserverRanges, r.dropForwarded(realserverRanges, fromRealserver(), r.notDirect())},
 	}
 	others := []rule{
 		{wholeRealservers, r.remember(wholeRealservers, toRealserver())},
 		{realservers, r.remember(realservers, toRealserver())},
+		{realserverRanges, r.remember(realserverRanges, toRealserver())},
 		{wholeRealservers, r.dropForwarded(wholeRealservers, icmpQuote(), r.notDirect())},
 		{realservers, r.dropForwarded(realservers, icmpQuote(), r.notDirect())},
+		{realserverRanges, r.dropForwarded(realserverRanges, icmpQuote(), r.notDirect())},
 	}
 	if port != dataplane.VIPPort {
-		first[0], first[1] = first[1], first[0]
+		toVIP, fragments = fragments, toVIP
 		requests, replies = replies, requests
 	}
 	list := [][]expr.Any{append(notIPv4(), &expr.Verdict{Kind: expr.VerdictReturn})}
@@ -201,7 +223,8 @@ func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
 			}
 		}
 	}
-	add(first)
+	add(toVIP)
+	add(fragments)
 	list = append(list, append(laterFragment(), &expr.Verdict{Kind: expr.VerdictReturn}))
 	add(requests)
 	add(replies)

@@ -119,7 +119,7 @@ func (i *importer) howtoService(vip netip.Addr, words []string) error {
 	if !slices.Contains(scheduler.Names(), words[2]) {
 		return fmt.Errorf("the scheduler %s is not known", words[2])
 	}
-	spec := scheduler.ServiceSpec{Address: netip.AddrPortFrom(vip, port), Protocol: protocol, Scheduler: words[2]}
+	spec := scheduler.ServiceSpec{Address: scheduler.AddressOf(netip.AddrPortFrom(vip, port)), Protocol: protocol, Scheduler: words[2]}
 	for _, word := range words[3:] {
 		rs, err := i.howtoServer(word, spec)
 		if err != nil {

@@ -33,6 +33,8 @@ func (fakeNames) HostName(netip.Addr) string { return "" }
 
 func at(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
 
+func vip(text string) scheduler.Address { return scheduler.MustParseAddress(text) }
+
 // imported reads a file of testdata.
 func imported(t *testing.T, file string) (*config.Config, string) {
 	t.Helper()
@@ -74,7 +76,7 @@ func TestTheHowtosSampleWithNames(t *testing.T) {
 		t.Errorf("NICs %s and %s, want eth0 for both", c.VIPNIC, c.DIPNIC)
 	}
 	sameServices(t, c.Services, []scheduler.ServiceSpec{{
-		Address: at("192.168.1.110:23"), Protocol: 6, Scheduler: "rr",
+		Address: vip("192.168.1.110:23"), Protocol: 6, Scheduler: "rr",
 		Realservers: []scheduler.RealserverSpec{
 			{Address: at("10.1.1.2:23"), Weight: 1}, {Address: at("10.1.1.3:23"), Weight: 1}, {Address: at("10.1.1.4:23"), Weight: 1},
 		},
@@ -90,11 +92,11 @@ func TestTheHowtosSampleWithAddresses(t *testing.T) {
 	c, notes := imported(t, "howto-addresses.conf")
 	sameServices(t, c.Services, []scheduler.ServiceSpec{
 		{
-			Address: at("192.168.1.110:23"), Protocol: 6, Scheduler: "wlc",
+			Address: vip("192.168.1.110:23"), Protocol: 6, Scheduler: "wlc",
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:23"), Weight: 1}},
 		},
 		{
-			Address: at("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
+			Address: vip("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc",
 			Realservers: []scheduler.RealserverSpec{
 				{Address: at("10.1.1.2:80"), Weight: 2}, {Address: at("10.1.1.3:8080"), Weight: 1}, {Address: at("10.1.1.4:80"), Weight: 1},
 			},
@@ -116,11 +118,11 @@ func TestRulesOfIpvsadmSave(t *testing.T) {
 	c, notes := imported(t, "rules.txt")
 	sameServices(t, c.Services, []scheduler.ServiceSpec{
 		{
-			Address: at("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc", Persistence: 300 * time.Second, Netmask: 0xffffff00,
+			Address: vip("192.168.1.110:80"), Protocol: 6, Scheduler: "wlc", Persistence: 300 * time.Second, Netmask: 0xffffff00,
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:8000"), Weight: 2}, {Address: at("10.1.1.4:8000"), Weight: 1, Upper: 100, Lower: 80}},
 		},
 		{
-			Address: at("192.168.1.110:53"), Protocol: 17, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true}, OnePacket: true,
+			Address: vip("192.168.1.110:53"), Protocol: 17, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true}, OnePacket: true,
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:53"), Weight: 1}},
 		},
 	})
@@ -139,17 +141,17 @@ func TestVirtualServersOfKeepalived(t *testing.T) {
 	c, notes := imported(t, "keepalived.conf")
 	sameServices(t, c.Services, []scheduler.ServiceSpec{
 		{
-			Address: at("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", Persistence: 50 * time.Second, Netmask: 0xffffff00,
+			Address: vip("192.168.1.110:80"), Protocol: 6, Scheduler: "rr", Persistence: 50 * time.Second, Netmask: 0xffffff00,
 			Realservers: []scheduler.RealserverSpec{
 				{Address: at("10.1.1.2:8000"), Weight: 3, Upper: 100, Lower: 80}, {Address: at("10.1.1.3:8000"), Weight: 1}, {Address: at("10.1.1.4:80"), Weight: 1},
 			},
 		},
 		{
-			Address: at("192.168.1.110:53"), Protocol: 17, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true}, OnePacket: true, Persistence: 360 * time.Second,
+			Address: vip("192.168.1.110:53"), Protocol: 17, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true}, OnePacket: true, Persistence: 360 * time.Second,
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:53"), Weight: 1}},
 		},
 		{
-			Address: at("192.168.1.113:80"), Protocol: 6, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true, SHFallback: true},
+			Address: vip("192.168.1.113:80"), Protocol: 6, Scheduler: "sh", Flags: scheduler.Flags{SHPort: true, SHFallback: true},
 			Persistence: 360 * time.Second, Netmask: 0xffffff00,
 			Realservers: []scheduler.RealserverSpec{{Address: at("10.1.1.2:80"), Weight: 2}, {Address: at("10.1.1.3:80"), Weight: 5}},
 		},

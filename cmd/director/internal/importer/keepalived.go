@@ -87,11 +87,12 @@ func (i *importer) virtualServer(s statement) {
 			v.weight = n
 		}
 	}
-	var err error
-	if v.spec.Address, err = i.endpoint(s.words[1:], v.spec.Protocol); err != nil {
+	address, err := i.endpoint(s.words[1:], v.spec.Protocol)
+	if err != nil {
 		i.note(s.line, "%s ignored: %v", strings.Join(s.words, " "), err)
 		return
 	}
+	v.spec.Address = scheduler.AddressOf(address)
 	ignored := func(line int, err error) {
 		i.note(line, "%s %s %s ignored as a whole: %v", s.words[0], s.words[1], s.words[2], err)
 	}

@@ -1,12 +1,15 @@
 package ipvsadm
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvsnat/scheduler"
 )
 
 const (
@@ -20,7 +23,16 @@ type target struct {
 	protocol uint8
 	addr     netip.Addr
 	port     uint16
-	mark     uint32 // of a service by firewall mark; 0: by address
+	mark     uint32            // of a service by firewall mark; 0: by address
+	ranges   scheduler.Address // of a service with a range of addresses or ports, which begins with addr and port
+}
+
+// address is where a service is.
+func (t target) address() scheduler.Address {
+	if t.ranges.IsValid() {
+		return t.ranges
+	}
+	return scheduler.AddressOf(netip.AddrPortFrom(t.addr, t.port))
 }
 
 // Names turns names into addresses and ports and back.
@@ -60,12 +72,68 @@ func parseTarget(text string, t *target, names Names) (ok, hasPort bool) {
 	if !hasPort {
 		return true, false
 	}
-	if n, ok := number(port, 0, math.MaxUint16); ok {
-		t.port = uint16(n)
-		return true, true
-	}
-	t.port, ok = names.Port(port, t.protocol)
+	t.port, ok = parsePort(port, t.protocol, names)
 	return ok, true
+}
+
+// parseVirtual reads a service's host[:port] into t, of which the host may be a
+// range of addresses, 192.168.1.96/28, and the port a range of ports, 5000-5999.
+// ipvsadm knows neither.
+func parseVirtual(text string, t *target, names Names) error {
+	host, ports, hasPort := strings.Cut(text, ":")
+	host, bits, hasBits := strings.Cut(host, "/")
+	if !hasBits && !isPortRange(ports) {
+		if ok, _ := parseTarget(text, t, names); !ok {
+			return illegalVirtual("")
+		}
+		return nil
+	}
+	addr, ok := parseHost(host, names)
+	if !ok || !addr.Is4() {
+		return illegalVirtual("")
+	}
+	prefix, err := netip.PrefixFrom(addr, 32), error(nil)
+	if hasBits {
+		if prefix, err = netip.ParsePrefix(addr.String() + "/" + bits); err != nil {
+			return illegalVirtual(fmt.Sprintf(": %q is not the length of a prefix such as 28", bits))
+		}
+	}
+	var first, last uint16
+	switch {
+	case isPortRange(ports):
+		if first, last, err = scheduler.ParsePorts(ports); err != nil {
+			return illegalVirtual(": " + err.Error())
+		}
+	case hasPort:
+		if first, ok = parsePort(ports, t.protocol, names); !ok {
+			return illegalVirtual("")
+		}
+		last = first
+	}
+	if t.ranges, err = scheduler.RangeOf(prefix, first, last); err != nil {
+		return illegalVirtual(": " + err.Error())
+	}
+	t.addr, t.port = t.ranges.Addr(), t.ranges.Port()
+	return nil
+}
+
+func illegalVirtual(why string) error {
+	return usage("illegal virtual server address[:port] specified%s", why)
+}
+
+// isPortRange reports whether it is two numbers with a hyphen between, and not
+// a name such as ftp-data.
+func isPortRange(text string) bool {
+	first, last, ok := strings.Cut(text, "-")
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return ok && digits(first) && digits(last)
+}
+
+func parsePort(text string, protocol uint8, names Names) (uint16, bool) {
+	if n, ok := number(text, 0, math.MaxUint16); ok {
+		return uint16(n), true
+	}
+	return names.Port(text, protocol)
 }
 
 func parseHost(host string, names Names) (netip.Addr, bool) {

@@ -16,7 +16,7 @@ func difference(before, after control.State) []string {
 	var lines []string
 	type identity struct {
 		protocol uint8
-		address  netip.AddrPort
+		address  scheduler.Address
 	}
 	wanted := make(map[identity]bool, len(after.Services))
 	for _, s := range after.Services {

@@ -94,8 +94,7 @@ func (d *fakeDirector) Zero(_ context.Context, keys ...scheduler.Key) error {
 	defer d.mu.Unlock()
 	d.zeroed = append(d.zeroed, keys)
 	for name, s := range d.counters {
-		address := netip.MustParseAddrPort(s.Address)
-		if len(keys) == 0 || slices.ContainsFunc(keys, func(k scheduler.Key) bool { return control.Addr(k.Addr) == address.Addr() && k.Port == address.Port() }) {
+		if len(keys) == 0 || slices.ContainsFunc(keys, func(k scheduler.Key) bool { return k.Address().String() == s.Address }) {
 			s.SinceZero, s.Rate = control.Traffic{}, control.Rate{}
 			d.counters[name] = s
 			for server, c := range d.servers {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"lvsnat/scheduler"
 )
 
 // A format says how addresses and numbers are written.
@@ -19,6 +21,22 @@ type format struct {
 func (f format) endpoint(a netip.AddrPort, protocol uint8) string {
 	// ipvsadm's buffer holds 59 bytes.
 	return cut(f.host(a.Addr())+":"+f.port(a.Port(), protocol), 59)
+}
+
+// virtual writes the address of a service. That of one with a range is never
+// cut.
+func (f format) virtual(a scheduler.Address, protocol uint8) string {
+	if !a.HasRange() {
+		return f.endpoint(netip.AddrPortFrom(a.Addr(), a.Port()), protocol)
+	}
+	host, port := a.HostText(), a.PortText()
+	if !a.ManyAddrs() {
+		host = f.host(a.Addr())
+	}
+	if first, last := a.Ports(); first == last || a.AllPorts() {
+		port = f.port(a.Port(), protocol)
+	}
+	return host + ":" + port
 }
 
 func (f format) host(addr netip.Addr) string {

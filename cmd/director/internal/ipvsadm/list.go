@@ -1,6 +1,8 @@
 package ipvsadm
 
 import (
+	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,7 +86,10 @@ func (l *listing) services(list []scheduler.ServiceSpec) {
 }
 
 func (l *listing) service(s scheduler.ServiceSpec, counters control.Service) {
-	name := cut(pad(protocolTitle(s.Protocol), 4)+" "+l.endpoint(s.Address, s.Protocol), 33)
+	name := pad(protocolTitle(s.Protocol), 4) + " " + l.virtual(s.Address, s.Protocol)
+	if !s.Address.HasRange() {
+		name = cut(name, 33)
+	}
 	switch l.form {
 	case statsForm:
 		l.printf("%-33s%s\n", name, l.traffic(counters.SinceZero))
@@ -147,6 +152,10 @@ func (l *listing) traffic(t control.Traffic) string {
 
 // ordered returns services and realservers as a listing has them: sorted, or
 // realservers in the order in which schedulers see them, the newest first.
+//
+// Services with ranges come first. A program that knows only ipvsadm's lines,
+// such as ldirectord, passes theirs over and would take the realservers below
+// for those of the service before.
 func ordered(services []scheduler.ServiceSpec, sorted bool) []scheduler.ServiceSpec {
 	services = slices.Clone(services)
 	for i := range services {
@@ -157,26 +166,39 @@ func ordered(services []scheduler.ServiceSpec, sorted bool) []scheduler.ServiceS
 		}
 		services[i].Realservers = servers
 	}
-	if sorted {
-		slices.SortStableFunc(services, func(a, b scheduler.ServiceSpec) int {
-			if a.Protocol != b.Protocol {
-				return int(a.Protocol) - int(b.Protocol)
-			}
-			return compare(a.Address, b.Address)
-		})
-	}
+	slices.SortStableFunc(services, func(a, b scheduler.ServiceSpec) int {
+		if x, y := a.Address.HasRange(), b.Address.HasRange(); x != y {
+			return map[bool]int{true: -1, false: 1}[x]
+		}
+		if !sorted {
+			return 0
+		}
+		return cmp.Or(int(a.Protocol)-int(b.Protocol), compareServices(a.Address, b.Address))
+	})
 	return services
+}
+
+// compareServices orders addresses of services; ranges that begin together
+// come with the smaller one first.
+func compareServices(a, b scheduler.Address) int {
+	_, lastA := a.Ports()
+	_, lastB := b.Ports()
+	return cmp.Or(
+		compare(netip.AddrPortFrom(a.Addr(), a.Port()), netip.AddrPortFrom(b.Addr(), b.Port())),
+		b.Prefix().Bits()-a.Prefix().Bits(),
+		int(lastA)-int(lastB),
+	)
 }
 
 // compare orders addresses as libipvs does (ipvs_cmp_services): by the
 // difference of two unsigned numbers taken for a signed one, so that 192.168.0.0
 // comes before 10.0.0.0.
 func compare(a, b netip.AddrPort) int {
-	x, y := keyOf(scheduler.ServiceSpec{Address: a}), keyOf(scheduler.ServiceSpec{Address: b})
-	if d := int32(x.Addr - y.Addr); d != 0 {
+	x, y := a.Addr().As4(), b.Addr().As4()
+	if d := int32(binary.BigEndian.Uint32(x[:]) - binary.BigEndian.Uint32(y[:])); d != 0 {
 		return int(d)
 	}
-	return int(x.Port) - int(y.Port)
+	return int(a.Port()) - int(b.Port())
 }
 
 func protocolTitle(protocol uint8) string {

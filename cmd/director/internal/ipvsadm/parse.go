@@ -211,16 +211,16 @@ func (c *command) parseService(p parsed, names Names) error {
 		return err
 	}
 	c.service.protocol = map[byte]uint8{'t': tcp, 'u': udp, 's': sctp}[p.option.sign]
-	if ok, _ := parseTarget(p.value, &c.service, names); !ok {
-		return usage("illegal virtual server address[:port] specified")
-	}
-	return nil
+	return parseVirtual(p.value, &c.service, names)
 }
 
 // parseServer reads a realserver, whose port is the service's unless it has one
 // of its own.
 func (c *command) parseServer(text string, names Names) error {
-	c.server = target{protocol: c.service.protocol, port: c.service.port}
+	c.server = target{protocol: c.service.protocol}
+	if !c.service.address().ManyPorts() {
+		c.server.port = c.service.port
+	}
 	if ok, _ := parseTarget(text, &c.server, names); !ok {
 		return usage("illegal real server address[:port] specified")
 	}
@@ -293,7 +293,7 @@ func (c *command) schedulerOrDefault() string {
 // spec is the service that the command describes, without realservers.
 func (c *command) spec() scheduler.ServiceSpec {
 	spec := scheduler.ServiceSpec{
-		Address:   netip.AddrPortFrom(c.service.addr, c.service.port),
+		Address:   c.service.address(),
 		Protocol:  c.service.protocol,
 		Scheduler: c.schedulerOrDefault(),
 		OnePacket: c.given[onePacket],
@@ -317,10 +317,10 @@ func (c *command) serverSpec() scheduler.RealserverSpec {
 
 // serverAddress is where the realserver listens. Port 0 means the port that the
 // client asked for (ip_vs_schedule in ip_vs_core.c), which a service with a
-// port knows.
+// single port knows.
 func (c *command) serverAddress() netip.AddrPort {
 	port := c.server.port
-	if port == 0 {
+	if port == 0 && !c.service.address().ManyPorts() {
 		port = c.service.port
 	}
 	return netip.AddrPortFrom(c.server.addr, port)

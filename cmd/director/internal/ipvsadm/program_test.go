@@ -176,14 +176,14 @@ func TestRestoreWholeLeavesNothingElse(t *testing.T) {
 func TestAChangeIsMadeAnewWhenSomebodyElseWasFaster(t *testing.T) {
 	d := newFake()
 	d.interfere = func(s *control.State) {
-		s.Services = []scheduler.ServiceSpec{{Address: netip.MustParseAddrPort("192.168.1.110:443"), Protocol: tcp, Scheduler: "rr"}}
+		s.Services = []scheduler.ServiceSpec{{Address: scheduler.MustParseAddress("192.168.1.110:443"), Protocol: tcp, Scheduler: "rr"}}
 	}
 	do(t, d, "-A -t 192.168.1.110:80")
 	if list := answerWith(t, d, testNames, "-S -n"); list != "-A -t 192.168.1.110:80 -s wlc\n-A -t 192.168.1.110:443 -s rr\n" {
 		t.Errorf("one of two changes is lost:\n%s", list)
 	}
 	d.interfere = func(s *control.State) {
-		s.Services = append(s.Services, scheduler.ServiceSpec{Address: netip.MustParseAddrPort("192.168.1.110:22"), Protocol: tcp, Scheduler: "rr"})
+		s.Services = append(s.Services, scheduler.ServiceSpec{Address: scheduler.MustParseAddress("192.168.1.110:22"), Protocol: tcp, Scheduler: "rr"})
 	}
 	// The message of the attempt that was in vain must not be seen.
 	got := answerOf(t, d, transcript.Step{Command: words("ipvsadm -R"), Stdin: "-A -t 192.168.1.110:80\n-A -t 192.168.1.110:22\n-A -t 192.168.1.110:23\n"})
@@ -280,7 +280,7 @@ func TestADifferenceLeadsFromOneStateToTheOther(t *testing.T) {
 			t.Fatalf("after\n%s\nthere is still to do\n%s", rules, strings.Join(left, "\n"))
 		}
 		for _, s := range after.Services {
-			i := table.find(target{protocol: s.Protocol, addr: s.Address.Addr(), port: s.Address.Port()})
+			i := table.find(target{protocol: s.Protocol, ranges: s.Address})
 			if got := table.Services[i]; !reflect.DeepEqual(got, s) && len(got.Realservers)+len(s.Realservers) > 0 {
 				t.Fatalf("got  %+v\nwant %+v\n%s", got, s, rules)
 			}
@@ -313,7 +313,17 @@ func drawState(t *rapid.T, label string) control.State {
 	}
 	seconds := rapid.Map(rapid.IntRange(1, 5), func(n int) time.Duration { return time.Duration(n) * time.Second })
 	state := control.State{Timeouts: config.Timeouts{TCP: seconds.Draw(t, "tcp"), TCPFIN: seconds.Draw(t, "tcpfin"), UDP: seconds.Draw(t, "udp")}}
-	for _, at := range rapid.SliceOfNDistinct(address(192, 53, 80), 0, 5, rapid.ID).Draw(t, label) {
+	virtual := rapid.Custom(func(t *rapid.T) scheduler.Address {
+		first := address(192, 53, 80).Draw(t, "first")
+		bits := rapid.SampledFrom([]int{32, 32, 30, 24}).Draw(t, "bits")
+		last := rapid.SampledFrom([]uint16{0, 0, 1, 1000}).Draw(t, "further ports")
+		a, err := scheduler.RangeOf(netip.PrefixFrom(first.Addr(), bits).Masked(), first.Port(), first.Port()+last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	})
+	for _, at := range rapid.SliceOfNDistinct(virtual, 0, 5, rapid.ID).Draw(t, label) {
 		s := scheduler.ServiceSpec{Address: at, Protocol: rapid.SampledFrom([]uint8{tcp, udp}).Draw(t, "protocol"), Scheduler: "rr"}
 		if rapid.Bool().Draw(t, "sh") {
 			s.Scheduler, s.Flags = "sh", scheduler.Flags{SHPort: rapid.Bool().Draw(t, "sh-port"), SHFallback: rapid.Bool().Draw(t, "sh-fallback")}
@@ -323,6 +333,9 @@ func drawState(t *rapid.T, label string) control.State {
 		}
 		s.OnePacket = s.Protocol == udp && rapid.Bool().Draw(t, "one packet")
 		for _, rs := range rapid.SliceOfNDistinct(address(10, 8000, 8001), 0, 5, rapid.ID).Draw(t, "realservers") {
+			if s.Address.ManyPorts() && rs.Port() == 8001 {
+				rs = netip.AddrPortFrom(rs.Addr(), 0)
+			}
 			upper := rapid.IntRange(0, 2).Draw(t, "upper")
 			s.Realservers = append(s.Realservers, scheduler.RealserverSpec{
 				Address: rs, Weight: rapid.IntRange(0, 2).Draw(t, "weight"), Upper: upper, Lower: rapid.IntRange(0, upper).Draw(t, "lower"),
@@ -338,7 +351,7 @@ func drawState(t *rapid.T, label string) control.State {
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{
 		"-A -t 192.168.1.110:http -s sh -b sh-port -p 5 -M 255.255.255.0", "-a -u 0x7f.1:53 -r [::1]:80 -m -w=5 -x5 -y 4",
-		"-Ln --stats -X --", "--set 1 2 3", "-R --dry-run", "--start-daemon=master --mcast-group ::", "-A -f 5 -6", "-p -t",
+		"-A -t 192.168.1.96/28:5000-5999", "-a -u 192.168.1.110:53-54 -r 10.1.1.2", "-Ln --stats -X --", "--set 1 2 3", "-R --dry-run", "--start-daemon=master --mcast-group ::", "-A -f 5 -6", "-p -t",
 	} {
 		f.Add(line)
 	}

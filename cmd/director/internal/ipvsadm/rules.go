@@ -15,7 +15,7 @@ var numbersOnly = format{numeric: true}
 
 // serviceArgument writes a service's name as rules have it.
 func (f format) serviceArgument(s scheduler.ServiceSpec) string {
-	return serviceOption(s.Protocol) + " " + f.endpoint(s.Address, s.Protocol)
+	return serviceOption(s.Protocol) + " " + f.virtual(s.Address, s.Protocol)
 }
 
 func serviceOption(protocol uint8) string {

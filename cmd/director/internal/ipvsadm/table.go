@@ -1,7 +1,6 @@
 package ipvsadm
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"time"
@@ -69,7 +68,7 @@ func (t *table) find(service target) int {
 	if service.mark != 0 {
 		return -1
 	}
-	address := netip.AddrPortFrom(service.addr, service.port)
+	address := service.address()
 	return slices.IndexFunc(t.Services, func(s scheduler.ServiceSpec) bool {
 		return s.Protocol == service.protocol && s.Address == address
 	})
@@ -153,7 +152,7 @@ func (t *table) zeroCounters(c *command) error {
 	if i < 0 {
 		return errNoService
 	}
-	t.zero = append(t.zero, keyOf(t.Services[i]))
+	t.zero = append(t.zero, t.Services[i].Key())
 	return nil
 }
 
@@ -204,10 +203,4 @@ func (t *table) setTimeouts(c *command) error {
 	}
 	t.Timeouts = next
 	return nil
-}
-
-// keyOf names a service to the dataplane.
-func keyOf(s scheduler.ServiceSpec) scheduler.Key {
-	b := s.Address.Addr().As4()
-	return scheduler.Key{Addr: binary.BigEndian.Uint32(b[:]), Port: s.Address.Port(), Protocol: s.Protocol}
 }

@@ -12,7 +12,9 @@ import (
 
 // backendLabels are node_exporter's, in its order. local_mark is the firewall
 // mark of a service; a director has none, and node_exporter has an empty
-// string then.
+// string then. Of a service with ranges, which IPVS does not know,
+// local_address is the prefix and local_port the first and the last port: its
+// realservers have one count over all of them.
 var backendLabels = []string{"local_address", "local_port", "remote_address", "remote_port", "proto", "local_mark"}
 
 var (
@@ -54,7 +56,7 @@ func collectIPVS(send sender, stats dataplane.Stats) {
 				continue
 			}
 			labels := []string{
-				control.Addr(service.Addr).String(), strconv.Itoa(int(service.Port)),
+				service.Address().HostText(), service.Address().PortText(),
 				control.Addr(rs.Addr).String(), strconv.Itoa(int(rs.Port)),
 				strings.ToUpper(control.ProtocolName(service.Protocol)), "",
 			}

@@ -76,6 +76,10 @@ func someStats() dataplane.Stats {
 				Traffic:     dataplane.Traffic{Connections: 10, RequestPkts: 20, RequestBytes: 30, ReplyPkts: 40, ReplyBytes: 50},
 				Realservers: []dataplane.RealserverStats{{Addr: hostOrder("10.1.1.2"), Port: 53, Weight: 1, Share: 1, Inactive: 4}},
 			},
+			{
+				Key:         scheduler.ServiceSpec{Address: scheduler.MustParseAddress("192.168.1.96/28:5000-5999"), Protocol: 6}.Key(),
+				Realservers: []dataplane.RealserverStats{{Addr: hostOrder("10.1.1.2"), Weight: 3, Share: 3, Active: 6, Inactive: 7}},
+			},
 		},
 	}
 }
@@ -98,6 +102,7 @@ func TestABackendsHandshakeIsThereOnceItWasMeasured(t *testing.T) {
 # TYPE director_backend_effective_weight gauge
 director_backend_effective_weight{local_address="192.168.1.110",local_mark="",local_port="53",proto="UDP",remote_address="10.1.1.2",remote_port="53"} 1
 director_backend_effective_weight{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 0.5
+director_backend_effective_weight{local_address="192.168.1.96/28",local_mark="",local_port="5000-5999",proto="TCP",remote_address="10.1.1.2",remote_port="0"} 3
 # HELP director_backend_handshake_seconds The smoothed time that the backend takes to answer the first packet of a connection.
 # TYPE director_backend_handshake_seconds gauge
 director_backend_handshake_seconds{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 0.0015
@@ -117,14 +122,17 @@ func TestTheIPVSMetricsReadAsNodeExporters(t *testing.T) {
 # TYPE node_ipvs_backend_connections_active gauge
 node_ipvs_backend_connections_active{local_address="192.168.1.110",local_mark="",local_port="53",proto="UDP",remote_address="10.1.1.2",remote_port="53"} 0
 node_ipvs_backend_connections_active{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 8
+node_ipvs_backend_connections_active{local_address="192.168.1.96/28",local_mark="",local_port="5000-5999",proto="TCP",remote_address="10.1.1.2",remote_port="0"} 6
 # HELP node_ipvs_backend_connections_inactive The current inactive connections by local and remote address.
 # TYPE node_ipvs_backend_connections_inactive gauge
 node_ipvs_backend_connections_inactive{local_address="192.168.1.110",local_mark="",local_port="53",proto="UDP",remote_address="10.1.1.2",remote_port="53"} 4
 node_ipvs_backend_connections_inactive{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 9
+node_ipvs_backend_connections_inactive{local_address="192.168.1.96/28",local_mark="",local_port="5000-5999",proto="TCP",remote_address="10.1.1.2",remote_port="0"} 7
 # HELP node_ipvs_backend_weight The current backend weight by local and remote address.
 # TYPE node_ipvs_backend_weight gauge
 node_ipvs_backend_weight{local_address="192.168.1.110",local_mark="",local_port="53",proto="UDP",remote_address="10.1.1.2",remote_port="53"} 1
 node_ipvs_backend_weight{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="8000"} 2
+node_ipvs_backend_weight{local_address="192.168.1.96/28",local_mark="",local_port="5000-5999",proto="TCP",remote_address="10.1.1.2",remote_port="0"} 3
 # HELP node_ipvs_connections_total The total number of connections made.
 # TYPE node_ipvs_connections_total counter
 node_ipvs_connections_total 11
