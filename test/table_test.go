@@ -2,7 +2,10 @@ package test
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"testing"
+	"time"
 
 	"lvsnat/test/lab"
 	"lvsnat/test/lab/labtest"
@@ -16,22 +19,50 @@ func TestConnectionsExpireAfterTheConfiguredTime(t *testing.T) {
 	config := top.Config(web(top, "rr"),
 		lab.Service{Address: "192.168.1.110:7", Protocol: "udp", Realservers: lab.Realservers("10.1.1.2")},
 		lab.Service{Address: "192.168.1.110:7", Realservers: lab.Realservers("10.1.1.2")})
-	config.Extra = "timeouts: {tcp: 300s, tcpfin: 1s, udp: 1s}"
+	config.Extra = "timeouts: {tcp: 300s, tcpfin: 300s, udp: 300s}"
 	d := labtest.StartDirector(t, top, labtest.Start{Config: config})
-	held := talk{dial(t, top.Client, "192.168.1.110:7"), t}
-	held.say("this one stays")
+	// The server ends its half; the client keeps its own.
+	half := dial(t, top.Client, "192.168.1.110:80")
+	labtest.Must(t, half.SetDeadline(time.Now().Add(labtest.Limit)))
+	_, err := io.WriteString(half, "GET / HTTP/1.0\r\n\r\n")
+	labtest.Must(t, err)
+	_, err = io.ReadAll(half)
+	labtest.Must(t, err)
 	c, err := top.Client.DialContext(labtest.Context(t), "udp4", "192.168.1.110:7")
 	labtest.Must(t, err)
 	defer c.Close()
-	ask(t, c, "this one goes")
-	if n := len(connections(t, d)); n != 2 {
-		t.Errorf("%d connections, want 2", n)
+	ask(t, c, "hello")
+	held := talk{dial(t, top.Client, "192.168.1.110:7"), t}
+	held.say("hello")
+	all := []string{"tcp ESTABLISHED", "tcp FIN_WAIT", "udp UDP"}
+	states := func() []string {
+		var list []string
+		for _, c := range connections(t, d) {
+			list = append(list, c.Protocol+" "+c.State)
+		}
+		slices.Sort(list)
+		return list
 	}
-	labtest.Eventually(t, "the UDP connection is forgotten", func() bool {
-		list := connections(t, d)
-		return len(list) == 1 && list[0].Protocol == "tcp"
-	})
-	held.say("and is still here")
+	if got := states(); !slices.Equal(got, all) {
+		t.Fatalf("connections %v, want %v", got, all)
+	}
+	for _, change := range []struct {
+		timeouts string
+		left     []string
+	}{
+		{"{tcp: 300s, tcpfin: 300s, udp: 1s}", all[:2]},
+		{"{tcp: 300s, tcpfin: 1s, udp: 1s}", all[:1]},
+		{"{tcp: 1s, tcpfin: 1s, udp: 1s}", nil},
+	} {
+		config.Extra = "timeouts: " + change.timeouts
+		d.Apply(config)
+		labtest.Eventually(t, fmt.Sprintf("with %s %v are left", change.timeouts, change.left), func() bool {
+			return slices.Equal(states(), change.left)
+		})
+		if change.left != nil {
+			held.say("still here")
+		}
+	}
 }
 
 func TestAFloodOfSYNsLeavesEstablishedConnectionsAlone(t *testing.T) {
