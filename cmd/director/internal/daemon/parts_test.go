@@ -168,6 +168,22 @@ func TestDifferencesAreSaidInSentences(t *testing.T) {
 	}
 }
 
+func TestTheTimeoutsOfAFileReachTheTable(t *testing.T) {
+	c := &config.Config{
+		TCPProfile: conntrack.RFC,
+		Timeouts:   config.Timeouts{TCP: 2 * time.Hour, TCPFIN: time.Minute, UDP: 3 * time.Minute, TCPSYN: 30 * time.Second},
+	}
+	got := timeoutsOf(c)
+	for state, want := range map[conntrack.State]time.Duration{
+		conntrack.Established: c.Timeouts.TCP, conntrack.CloseWait: c.Timeouts.TCP, conntrack.TimeWait: c.Timeouts.TCPFIN,
+		conntrack.UDP: c.Timeouts.UDP, conntrack.SynRecv: c.Timeouts.TCPSYN,
+	} {
+		if got.Of(state) != want {
+			t.Errorf("%v: %v, want %v", state, got.Of(state), want)
+		}
+	}
+}
+
 func TestKeysThatNeedARestartKeepTheirValues(t *testing.T) {
 	present := config.Config{VIPNIC: "eth0", DIPNIC: "eth1", Workers: 1, Connections: 10, Metrics: "a"}
 	next := config.Config{VIPNIC: "eth2", DIPNIC: "eth3", Workers: 2, Connections: 20, Metrics: "b", TCPProfile: conntrack.RFC}
