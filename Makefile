@@ -9,8 +9,9 @@ PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iproute2 iputils-ping ldire
 # The real IPVS, in a kernel that is a process.
 ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
 RECORDINGS = cmd/director/internal/ipvsadm/testdata/oracle
-# Peers and load generators of the benchmarks.
-BENCH_PACKAGES = dpdk-dev haproxy iperf3 libnginx-mod-stream nftables nginx-light wrk
+# Peers and load generators of the benchmarks, and the peers of bench only.
+BENCH_PACKAGES = haproxy iperf3 nftables nginx-light wrk
+PEER_PACKAGES = dpdk-dev libnginx-mod-stream
 
 # A number of runs, not a time: go test sometimes calls the end of a time a failure.
 FUZZ_TIME ?= 5000x
@@ -57,6 +58,7 @@ bench-once: ## run each benchmark once, so that none rots
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
 bench: bench-tools build ## director and all peers, all workloads, tables and plots, about fifteen minutes; needs root
+	@sh test/install $(PEER_PACKAGES)
 	$(GO) run ./bench full
 
 bench-quick: bench-tools build ## director against the kernel's NAT, about three minutes; needs root

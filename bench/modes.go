@@ -47,9 +47,9 @@ var modes = []mode{
 			{"idle-16,idle-1k,idle-100k,idle-1m", "", 1, 0, 2 * time.Second},
 			{"alive-half,alive-full", "haproxy,routing", 1, 1, 3 * time.Second},
 		},
-		// The groups after the first, and the benchmarks in memory, take four
+		// The groups after the first, and the benchmarks in memory, take five
 		// minutes more.
-		budget: 9 * time.Minute, benchmarks: true,
+		budget: 10 * time.Minute, benchmarks: true,
 	},
 	{
 		name: "flood", text: "real clients during a SYN flood, in two minutes",

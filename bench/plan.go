@@ -23,8 +23,8 @@ type plan struct {
 	groups   []group
 	programs testbed.Programs
 
-	// budget is the time after which no further round of a group begins; each
-	// group has one.
+	// budget is the time in which the rounds of a group have to be over to be
+	// begun; the first of each group is carried out in any case.
 	budget time.Duration
 	// benchmarks has the in-memory ones run too.
 	benchmarks bool
@@ -113,7 +113,7 @@ const repeatShare = 0.1
 func (r *runner) group(ctx context.Context, g *group) error {
 	for round := range g.rounds {
 		steps := r.steps(g, round)
-		if round > 0 && r.budget > 0 && time.Since(r.start) > r.budget {
+		if round > 0 && r.budget > 0 && time.Since(r.start)+r.expected(len(steps)) > r.budget {
 			fmt.Fprintf(r.progress, "no time for round %d of %d\n", round+1, g.rounds)
 			r.total -= len(steps)
 			continue
@@ -125,6 +125,12 @@ func (r *runner) group(ctx context.Context, g *group) error {
 		}
 	}
 	return nil
+}
+
+// expected is how long so many measurements will take, if they are like those
+// before.
+func (r *runner) expected(steps int) time.Duration {
+	return time.Since(r.start) / time.Duration(max(r.done, 1)) * time.Duration(steps)
 }
 
 // step measures once, and once more when the first time was disturbed.

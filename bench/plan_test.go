@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"lvsnat/bench/peer"
 	"lvsnat/bench/result"
 	"lvsnat/bench/testbed"
@@ -61,6 +63,23 @@ func TestALoadIsTakenFromWhatWasMeasured(t *testing.T) {
 	s := step{workload: workload.Workload{Name: "late", Load: &workload.Load{Workload: "flood"}}}
 	if sample := s.measure(t.Context(), nil, 0); !strings.Contains(sample.Error, "no figure of flood") {
 		t.Errorf("without a load: %+v", sample)
+	}
+}
+
+func TestARoundThatWouldTakeTooLongIsLeftOut(t *testing.T) {
+	r := runner{plan: &plan{budget: time.Hour}, start: time.Now().Add(-50 * time.Minute), done: 100}
+	if got := r.expected(30).Round(time.Minute); got != 15*time.Minute {
+		t.Errorf("30 measurements like 100 that took 50 minutes: got %v, want 15m", got)
+	}
+	var progress bytes.Buffer
+	r.progress, r.report = &progress, &result.Report{}
+	g := group{rounds: 3} // nothing to measure: rounds of no time
+	if err := r.group(t.Context(), &g); err != nil || progress.Len() != 0 {
+		t.Errorf("%v, %q: rounds that fit in were left out", err, progress.String())
+	}
+	r.start = time.Now().Add(-2 * time.Hour)
+	if err := r.group(t.Context(), &g); err != nil || progress.String() != "no time for round 2 of 3\nno time for round 3 of 3\n" {
+		t.Errorf("%v, %q", err, progress.String())
 	}
 }
 
@@ -143,6 +162,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 // The kernel by itself stands in for the director, so that this test fails for
 // reasons of the benchmark only.
 func TestARunMeasuresAllPeers(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	testlvs := filepath.Join(t.TempDir(), "testlvs")
 	build(t, testlvs, "../cmd/testlvs")
 	output := t.TempDir()

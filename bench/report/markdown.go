@@ -20,6 +20,10 @@ func Markdown(w io.Writer, r *result.Report) {
 	facts(w, r)
 	fmt.Fprintln(w)
 	figures(r).write(w)
+	if t := details(r); len(t.rows) > 0 {
+		fmt.Fprintf(w, "\nBehind the figures:\n\n")
+		t.write(w)
+	}
 	if t := floods(r); len(t.rows) > 0 {
 		fmt.Fprintf(w, "\nDuring a SYN flood from 16 million sources, real clients:\n\n")
 		t.write(w)
@@ -101,6 +105,36 @@ func figures(r *result.Report) *table {
 			row = append(row, result.Number(r.Median(w.Name, beside, "")))
 		}
 		t.add(row...)
+	}
+	return t
+}
+
+// shownDetails are the details that have a row of their own.
+var shownDetails = []struct{ metric, text string }{
+	{"cpu_ns_per_packet", "CPU time per packet, all CPUs, ns"},
+	{"p50_us", "median, us"},
+	{"p99_us", "99th percentile, us"},
+	{"p99.9_us", "99.9th percentile, us"},
+	{"sent_late_p99_us", "the client's own lateness, 99th percentile, us"},
+	{"bytes_per_connection", "memory per idle connection, bytes"},
+}
+
+// details has a row for each workload and detail, with all peers beside each
+// other.
+func details(r *result.Report) *table {
+	peers := slices.Concat([]string{r.Subject, r.Against}, r.Beside)
+	t := newTable(slices.Concat([]string{"workload", "detail"}, peers)...)
+	for _, w := range r.Workloads {
+		for _, d := range shownDetails {
+			row, any := []string{w.Name, d.text}, false
+			for _, peer := range peers {
+				v := r.Median(w.Name, peer, d.metric)
+				row, any = append(row, result.Number(v)), any || v != 0
+			}
+			if any {
+				t.add(row...)
+			}
+		}
 	}
 	return t
 }

@@ -17,7 +17,7 @@ func testReport() *result.Report {
 		Samples: []result.Sample{
 			{Workload: "request-50", Peer: "director", Round: 0, Value: 100},
 			{Workload: "request-50", Peer: "nft", Round: 0, Value: 50},
-			{Workload: "request-50", Peer: "haproxy", Round: 0, Value: 200},
+			{Workload: "request-50", Peer: "haproxy", Round: 0, Value: 200, Details: map[string]float64{"p99.9_us": 1234, "other": 1}},
 			{Workload: "request-50", Peer: "nft", Round: 1, Value: 1000},
 			{Workload: "request-50", Peer: "director", Round: 1, Value: 1500},
 			{Workload: "flood-1k", Peer: "director", Round: 0, Value: 10, Losses: map[string]float64{"ring": 7, "verdict": 900, "veth": 3, "rare": 1}},
@@ -44,6 +44,7 @@ func TestTheTablesShowWhatWasMeasured(t *testing.T) {
 		"| workload | unit | director | nft | quotient | from - to | haproxy |",
 		"| request-50 | requests/s | 800 | 525 | 1.75 | 1.50 - 2.00 | 200 |",
 		"| flood-1k | packets/s | 10.00 | - | - | - | - |",
+		"| request-50 | 99.9th percentile, us | - | - | 1234 |",
 		"| alive-half | director | 1000 | 90.0 % | 99.5 % | 1.00 ms | 1.50 ms | 102.0 % | 100.0 % | 0.90 ms | 10 -> 100 MiB |",
 		"| request/response, 50 connections, director / nft | 800 | 525 | 1.75 | 0.85 | 1.1 | goal |",
 		"| flood at half rate: throughput of a transfer | 0.90 | - | 0.90 | 0.95 | 0.95 | missed |",

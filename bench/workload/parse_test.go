@@ -31,7 +31,7 @@ func TestTheReportOfWrkIsRead(t *testing.T) {
 		t.Errorf("%v requests/s, want 42367.81", got.Value)
 	}
 	want := map[string]float64{
-		"p50_us": 970, "p99_us": 874,
+		"closed_loop_p50_us": 970, "closed_loop_p99_us": 874,
 		"connect_errors": 1, "read_errors": 2, "write_errors": 3, "timeout_errors": 4,
 	}
 	if !maps.Equal(got.Details, want) {

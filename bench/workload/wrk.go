@@ -82,7 +82,7 @@ func parseWrk(out string) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("read a latency of wrk: %w", err)
 		}
-		result.Details["p"+m[1]+"_us"] = float64(latency) / float64(time.Microsecond)
+		result.Details["closed_loop_p"+m[1]+"_us"] = float64(latency) / float64(time.Microsecond)
 	}
 	for i, kind := range []string{"connect", "read", "write", "timeout"} {
 		if m := wrkErrors.FindStringSubmatch(out); m != nil {
