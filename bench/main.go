@@ -91,7 +91,7 @@ func exitCode(err error, stderr io.Writer) int {
 // short.
 func measure(ctx context.Context, p *plan, stdout, stderr io.Writer) error {
 	r := &result.Report{Machine: machine.Read(), Start: time.Now()}
-	p.newReport(r)
+	p.describe(r)
 	err := p.run(ctx, r, stderr)
 	if p.benchmarks && ctx.Err() == nil {
 		err = errors.Join(err, runBenchmarks(ctx, r, stderr))

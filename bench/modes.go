@@ -170,8 +170,8 @@ func lookUp[T any](list string, byName func(string) (T, error)) ([]T, error) {
 	return found, nil
 }
 
-// newReport is an empty report of a plan.
-func (p *plan) newReport(r *result.Report) {
+// describe tells in a report what the plan measures.
+func (p *plan) describe(r *result.Report) {
 	r.Mode, r.Subject, r.Against = p.mode, p.subject.Name, p.against.Name
 	for _, g := range p.groups {
 		for _, w := range g.workloads {

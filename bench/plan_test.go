@@ -111,7 +111,7 @@ func TestEveryModeIsWhole(t *testing.T) {
 			t.Errorf("%s: %v", m.name, err)
 		}
 		var r result.Report
-		p.newReport(&r)
+		p.describe(&r)
 		for _, g := range p.groups {
 			for _, w := range g.workloads {
 				if w.Load == nil {

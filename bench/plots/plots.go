@@ -51,6 +51,10 @@ func Write(directory string, r *result.Report) ([]string, error) {
 	return names, nil
 }
 
+// legendRoom is how much further than the curves a logarithmic axis goes, so
+// that they are not hidden by the names of fifteen schedulers.
+const legendRoom = 8
+
 // draw is nil when there is nothing to draw.
 func (c *Cost) draw(r *result.Report) (*plot.Plot, error) {
 	curves := c.Curves(r.Benchmarks)
@@ -62,7 +66,7 @@ func (c *Cost) draw(r *result.Report) (*plot.Plot, error) {
 	p.X.Label.Text, p.Y.Label.Text = c.XLabel, "ns"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
-	p.Legend.Left, p.Legend.Top = true, true
+	p.Legend.Top = true
 	p.Add(plotter.NewGrid())
 	for i, name := range slices.Sorted(maps.Keys(curves)) {
 		var points plotter.XYs
@@ -81,6 +85,7 @@ func (c *Cost) draw(r *result.Report) (*plot.Plot, error) {
 			p.Legend.Add(name, line, marks)
 		}
 	}
+	p.X.Max *= legendRoom
 	return p, nil
 }
 

@@ -2,8 +2,10 @@ package workload
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -29,18 +31,24 @@ func idleWorkload(name string, connections int) Workload {
 }
 
 const (
-	// openRate is how many connections are opened in a second: few enough for
-	// three packets each on two processors that also have both ends to run.
-	openRate = 50_000
+	// chunk is how many connections are opened before it is looked whether
+	// they are there.
+	chunk = 20_000
 
-	// openedShare is how many of them must be there for the figure to count,
-	// and openTries how often it is tried: each lap opens what the last one
-	// has left out.
-	openedShare = 0.98
-	openTries   = 3
+	// openRate is how many are opened in a second at first. Each is three
+	// packets, on processors that also have both ends to run; when packets are
+	// lost, the rate is halved.
+	openRate = 100_000
+
+	// A chunk of which fullShare is there is done. Each try opens what those
+	// before have left out; after openTries the peer has to be as it is, and
+	// with less than leastShare the figure would be one of something else.
+	fullShare  = 0.99
+	leastShare = 0.9
+	openTries  = 5
 
 	// openTimeout is how long the last answers may take.
-	openTimeout = time.Second
+	openTimeout = 300 * time.Millisecond
 )
 
 // besideIdle opens connections that then do nothing, and measures requests on
@@ -102,36 +110,63 @@ func openIdle(ctx context.Context, s *Setup, connections int) (opened uint64, _ 
 		return 0, nil, err
 	}
 	ends = append(ends, stopClient)
-	for range openTries {
-		opened, err = openLap(ctx, s, client, connections)
+	rate := openRate
+	for done := 0; done < connections; done += chunk {
+		n := min(chunk, connections-done)
+		there, err := openChunk(ctx, s, client, done, n, &rate)
 		if err != nil {
 			return 0, nil, err
 		}
-		if float64(opened) >= openedShare*float64(connections) {
-			return opened, stop, nil
-		}
+		opened += there
 	}
-	return 0, nil, fmt.Errorf("only %d of %d idle connections were opened", opened, connections)
+	return opened, stop, nil
 }
 
-// openLap sends a SYN for each connection and returns how many were answered.
-// What the responder at the client answers is a SYN and ACK, so it is a
-// connection.
-func openLap(ctx context.Context, s *Setup, client *responder.Responder, connections int) (uint64, error) {
+// openChunk opens n connections, from source number first on, and returns how
+// many are there at least: as many as the best try had answers.
+func openChunk(ctx context.Context, s *Setup, client *responder.Responder, first, n int, rate *int) (opened uint64, err error) {
+	for range openTries {
+		answered, err := try(ctx, s, client, first, n, *rate)
+		if err != nil {
+			return 0, err
+		}
+		opened = max(opened, answered)
+		if float64(opened) >= fullShare*float64(n) {
+			return opened, nil
+		}
+		*rate = max(*rate/2, openRate/16)
+	}
+	if float64(opened) < leastShare*float64(n) {
+		return 0, fmt.Errorf("only %d of %d idle connections were opened, from number %d on", opened, n, first)
+	}
+	return opened, nil
+}
+
+// try sends a SYN for each connection and returns how many were answered. What
+// the responder at the client answers is a SYN and ACK, so it is a connection.
+func try(ctx context.Context, s *Setup, client *responder.Responder, first, n, rate int) (uint64, error) {
 	before := client.Answered()
-	generator, err := startGenerator(s, testbed.HTTPPort, 0,
-		"-srcnum", strconv.Itoa(connections), "-packets", strconv.Itoa(connections), "-pps", strconv.Itoa(openRate))
+	generator, err := startGenerator(s, testbed.HTTPPort, 0, "-srcnet", floodSource(first).String(),
+		"-srcnum", strconv.Itoa(n), "-packets", strconv.Itoa(n), "-pps", strconv.Itoa(rate))
 	if err != nil {
 		return 0, err
 	}
 	if err := generator.Wait(ctx); err != nil {
 		return 0, err
 	}
-	wanted := before + uint64(connections)
+	wanted := before + uint64(n)
 	for deadline := time.Now().Add(openTimeout); client.Answered() < wanted && time.Now().Before(deadline); {
 		if err := sleep(ctx, time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
 	return client.Answered() - before, nil
+}
+
+// floodSource is the flood's source of that number.
+func floodSource(number int) netip.Addr {
+	b := netip.MustParseAddr(floodFirst).As4()
+	first := binary.BigEndian.Uint32(b[:])
+	binary.BigEndian.PutUint32(b[:], first+uint32(number))
+	return netip.AddrFrom4(b)
 }

@@ -97,3 +97,11 @@ func TestNamesAreUniqueAndFound(t *testing.T) {
 		t.Errorf("got error %v, want one that lists the names", err)
 	}
 }
+
+func TestSourcesOfTheFloodAreCounted(t *testing.T) {
+	for number, want := range map[int]string{0: "11.0.0.0", 300: "11.0.1.44", manySources - 1: "11.255.255.255"} {
+		if got := floodSource(number).String(); got != want {
+			t.Errorf("number %d is %s, want %s", number, got, want)
+		}
+	}
+}
