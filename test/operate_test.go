@@ -147,6 +147,16 @@ func TestSIGHUPReloads(t *testing.T) {
 	l.talk.say("the old service's connection")
 }
 
+func TestARealserverThatIsTheDirectorItselfIsReported(t *testing.T) {
+	l := startLive(t, lab.Options{Realservers: 1})
+	l.director.Allow("10.1.1.1")
+	l.director.Apply(l.Config(lab.Service{Address: "192.168.1.110:80", Realservers: lab.Realservers("10.1.1.1:8000", "10.1.1.2")}))
+	_, err := l.director.Stderr().WaitLine(labtest.Context(t), func(line string) bool {
+		return strings.Contains(line, "level=WARN") && strings.Contains(line, "address=10.1.1.1")
+	})
+	labtest.Must(t, err)
+}
+
 func TestSystemdIsTold(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})

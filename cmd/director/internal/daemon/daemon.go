@@ -70,6 +70,8 @@ type director struct {
 	rings       rings          // guarded by mu
 	guard       guardian       // guarded by mu
 	virtual     []netip.Prefix // guarded by mu; what the rings were told last
+
+	localServers []netip.Addr // guarded by mu; realservers that are the box itself, which was warned of
 }
 
 // Run runs a director until ctx ends, which is no error, or until something

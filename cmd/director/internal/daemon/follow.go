@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -112,11 +113,32 @@ func (d *director) followLocked(ctx context.Context) error {
 	for _, nic := range reopened {
 		d.Log.Info("the NIC is back, its rings are open again", "nic", nic)
 	}
+	d.warnOfLocalLocked(box.Local)
 	return errors.Join(err,
 		d.keepGuardLocked(),
 		d.tellRingsLocked(),
 		d.announcer.Set(box, virtualAddresses(d.plane.Services())),
 	)
+}
+
+// warnOfLocalLocked warns of realservers that are the box itself. No NIC leads
+// there, so nobody would answer their clients.
+func (d *director) warnOfLocalLocked(local []netip.Addr) {
+	var list []netip.Addr
+	for _, service := range d.config.Services {
+		for _, rs := range service.Realservers {
+			addr := rs.Address.Addr()
+			if slices.Contains(local, addr) && !slices.Contains(list, addr) {
+				list = append(list, addr)
+			}
+		}
+	}
+	for _, addr := range list {
+		if !slices.Contains(d.localServers, addr) {
+			d.Log.Warn("a realserver's address is one of the director's own, where no packet can be sent: take it out of the services", "address", addr)
+		}
+	}
+	d.localServers = list
 }
 
 // tellRingsLocked tells the rings which addresses clients send to.
