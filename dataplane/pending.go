@@ -14,9 +14,10 @@ const (
 	// towards dead addresses leaves room for the others.
 	maxPendingEach = 8
 
-	// pendingFrameLen is the longest frame that may wait, in bytes. What is
-	// longer comes in the middle of a transfer and is sent again.
-	pendingFrameLen = 2048
+	// pendingFrameLen is the longest frame that may wait, in bytes: the
+	// largest that a link takes as it is. What is longer, a super-packet,
+	// comes in the middle of a transfer and is sent again.
+	pendingFrameLen = 9728
 )
 
 // pending are frames that are ready but for the next hop's link address.

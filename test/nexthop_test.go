@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"lvsnat/test/lab"
@@ -251,4 +252,23 @@ func TestFramesWaitForANeighbourThatIsNotResolvedYet(t *testing.T) {
 		return packets["neighbour_failed"] > 0 && packets["queued"] > queued
 	})
 	ask(t, alive, "hello again")
+}
+
+// The first datagram of all may be as large as the link allows.
+func TestAJumboDatagramWaitsForANeighbourToo(t *testing.T) {
+	top := labtest.Build(t, lab.Options{Realservers: 1, MTU: 9000})
+	labtest.Must(t, top.Realservers[0].ServeUDP(":7"))
+	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config(
+		lab.Service{Address: "192.168.1.110:7", Protocol: "udp", Realservers: lab.Realservers("10.1.1.2")},
+	)})
+	c, err := top.Client.DialContext(labtest.Context(t), "udp4", "192.168.1.110:7")
+	labtest.Must(t, err)
+	defer c.Close()
+	words := strings.Repeat("x", 9000-28-len("real1 "))
+	if got, want := ask(t, c, words), "real1 "+words; got != want {
+		t.Errorf("answered by %d bytes, want %d", len(got), len(want))
+	}
+	if status(t, d).Packets["queued"] == 0 {
+		t.Error("no frame was queued")
+	}
 }
