@@ -54,6 +54,21 @@ func TestAnIdleConnectionLivesItsTimeoutAndAtMostOneSlotMore(t *testing.T) {
 	}
 }
 
+func TestAConnectionIsOverdueFromItsDeadlineOn(t *testing.T) {
+	table := newTable(t, Options{Capacity: 10})
+	e := insert(table, numbered(1, protocolTCP), 0)
+	table.Observe(e, Request, flagSYN, 0)
+	deadline := TicksFor(DefaultTimeouts().Of(SynRecv))
+	for late, want := range map[Ticks]Ticks{0: 0, 1: 1, 100: 100} {
+		if got := table.Overdue(e, deadline+late); got != want.Duration() {
+			t.Errorf("%d ticks late: overdue by %v, want %v", late, got, want.Duration())
+		}
+	}
+	if got := table.Overdue(e, deadline-1); got != 0 {
+		t.Errorf("overdue by %v before its deadline", got)
+	}
+}
+
 func TestADeadlineBeyondTheTurnIsKept(t *testing.T) {
 	timeouts := DefaultTimeouts()
 	timeouts.Set(2*time.Hour, 0, 0)

@@ -15,7 +15,7 @@ type Options struct {
 
 	// Removed, when set, is called when an entry leaves the table for whatever
 	// reason, just before its memory may be used again. It must not call the
-	// table.
+	// table, but for Overdue.
 	Removed func(*Entry)
 }
 
@@ -232,6 +232,12 @@ func (t *Table) deadline(e *Entry) Ticks {
 // Expires returns how long the connection has to live if no packet comes.
 func (t *Table) Expires(e *Entry, now Ticks) time.Duration {
 	return Ticks(max(0, t.deadline(e).since(now))).Duration()
+}
+
+// Overdue returns by how much a connection has outlived its timeout: entries
+// are looked at some time after that.
+func (t *Table) Overdue(e *Entry, now Ticks) time.Duration {
+	return Ticks(max(0, now.since(t.deadline(e)))).Duration()
 }
 
 // Walk calls each with the connections among the next n entries of the table's

@@ -24,8 +24,7 @@ func (w *worker) handle(i, port int, direction conntrack.Direction) Verdict {
 		}
 	}
 	if direction == conntrack.Request && reopens(e, p) {
-		w.table.Remove(e)
-		return w.open(f, p, port)
+		return w.open(f, p, port, e)
 	}
 	return w.forward(f, p, port, e, direction)
 }
@@ -50,10 +49,11 @@ func (w *worker) find(h conntrack.Hash, p *packet.Packet, direction conntrack.Di
 
 // reopens reports whether a client uses the addresses and ports of a finished
 // connection for a new one, which may go to another realserver
-// (conn_reuse_mode 1, is_new_conn_expected in ip_vs_core.c).
+// (conn_reuse_mode 1, is_new_conn_expected in ip_vs_core.c). A connection that
+// persistence counts goes on instead: its client has the same realserver again.
 func reopens(e *conntrack.Entry, p *packet.Packet) bool {
 	return p.Protocol == packet.TCPProtocol && p.TCPFlags&packet.SYN != 0 &&
-		(e.State == conntrack.TimeWait || e.State == conntrack.Close)
+		(e.State == conntrack.TimeWait || e.State == conntrack.Close) && e.Mark&boundByTemplate == 0
 }
 
 // miss goes on with a packet that belongs to no connection when its direction
@@ -77,7 +77,7 @@ func (w *worker) miss(f *packet.Frame, p *packet.Packet, port int, tried conntra
 		}
 	}
 	if direction == conntrack.Request {
-		return w.open(f, p, port)
+		return w.open(f, p, port, nil)
 	}
 	return w.replyAlone(f, p, port)
 }
@@ -166,6 +166,6 @@ func (w *worker) connectionRemoved(e *conntrack.Entry) {
 		return
 	}
 	if service := w.snapshot.Service(rs.Service); service != nil {
-		service.Closed(e.ClientAddr, e.Dest, w.now)
+		service.Closed(e.ClientAddr, e.Dest, w.now-int64(w.table.Overdue(e, w.ticks)))
 	}
 }

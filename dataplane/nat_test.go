@@ -2,6 +2,7 @@ package dataplane_test
 
 import (
 	"testing"
+	"time"
 
 	"lvsnat/dataplane"
 	"lvsnat/dataplane/packet"
@@ -138,6 +139,45 @@ func TestASYNOnAFinishedConnectionOpensANewOneAtOnce(t *testing.T) {
 	packettest.Check(t, d.toRealservers(1)[0], packettest.Destination(rip1+":8000"))
 	if table := d.table(); len(table) != 1 {
 		t.Errorf("the table holds %v, want the new connection alone", table)
+	}
+}
+
+// IPVS's timer removes it only afterwards (ip_vs_conn_expire_now).
+func TestAFinishedConnectionCountsWhileItsSuccessorIsScheduled(t *testing.T) {
+	d := start(t, services(service("tcp", vip+":80", "lc", rip1+":8000", rip2+":8000")))
+	d.handshake(client+cport, vip+":80", rip2+":8000")
+	d.realserverSends(packettest.TCP(rip2+":8000", client+cport, packettest.RST|packettest.ACK, fromRIP))
+	d.toClients(1)
+	d.clientSends(syn(client+cport, vip+":80", fromVIP))
+	packettest.Check(t, d.toRealservers(1)[0], packettest.Destination(rip1+":8000"))
+	if rs := d.stats().Services[0].Realservers; rs[0].Active+rs[0].Inactive+rs[1].Active+rs[1].Inactive != 1 {
+		t.Errorf("realservers count %+v, want one connection", rs)
+	}
+}
+
+func TestAResetThatSaysSYNEndsAFinishedConnection(t *testing.T) {
+	d := start(t, services(service("tcp", vip+":80", "rr", rip1+":8000", rip2+":8000")))
+	d.handshake(client+cport, vip+":80", rip2+":8000")
+	d.realserverSends(packettest.TCP(rip2+":8000", client+cport, packettest.RST|packettest.ACK, fromRIP))
+	d.toClients(1)
+	d.clientSends(packettest.TCP(client+cport, vip+":80", packettest.SYN|packettest.RST, fromVIP))
+	d.expectVerdict(dataplane.NoConnection, 1)
+	if table := d.table(); len(table) != 0 {
+		t.Errorf("the table holds %v", table)
+	}
+}
+
+func TestAFinishedConnectionOfAPersistentServiceGoesOnAtASYN(t *testing.T) {
+	wanted := services(service("tcp", vip+":80", "rr", rip1+":8000", rip2+":8000"))
+	wanted[0].Persistence = 300 * time.Second
+	d := start(t, wanted)
+	d.handshake(client+cport, vip+":80", rip2+":8000")
+	d.realserverSends(packettest.TCP(rip2+":8000", client+cport, packettest.RST|packettest.ACK, fromRIP))
+	d.toClients(1)
+	d.clientSends(syn(client+cport, vip+":80", fromVIP))
+	packettest.Check(t, d.toRealservers(1)[0], packettest.Destination(rip2+":8000"))
+	if n := d.stats().Services[0].Traffic.Connections; n != 1 {
+		t.Errorf("%d connections are counted, want 1", n)
 	}
 }
 

@@ -6,31 +6,18 @@ import (
 	"lvsnat/scheduler"
 )
 
-// open goes on with a packet to a VIP that belongs to no connection: it opens
-// one and forwards the packet, or refuses it as IPVS and the host behind it
-// would (ip_vs_schedule in ip_vs_core.c).
-func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
-	service := w.snapshot.ServiceFor(scheduler.Key{Addr: p.Destination, Port: p.DestinationPort, Protocol: p.Protocol})
-	if service == nil {
-		return w.noService(f, p, port)
+// open goes on with a packet to a VIP that belongs to no connection, or is to
+// take the place of the finished connection old: it opens one and forwards the
+// packet, or refuses it.
+func (w *worker) open(f *packet.Frame, p *packet.Packet, port int, old *conntrack.Entry) Verdict {
+	service, rs, bound, verdict := w.schedule(f, p, port)
+	if old != nil {
+		// In IPVS a timer removes it at the next tick (ip_vs_conn_expire_now), so
+		// that it counts still while the realserver is chosen.
+		w.table.Remove(old)
 	}
-	if !opens(p) {
-		// The VIP's host knows no such connection and says so (RFC 9293
-		// section 3.10.7.1), as the kernel under IPVS does.
-		return w.refuse(f, p, port)
-	}
-	if p.TTL <= 1 {
-		return w.timeExceeded(f, p, port)
-	}
-	if w.snapshot.Virtual(p.Source) || w.network.isLocal(p.Source) {
-		return BadAddress // from the director itself, it says: a LAND packet
-	}
-	if !w.admission.admit(p.Source) {
-		return Shed
-	}
-	rs, bound := service.Pick(scheduler.Client{Addr: p.Source, Port: p.SourcePort, VirtualAddr: p.Destination, Now: w.now})
 	if rs == nil {
-		return w.unreachable(f, p, port)
+		return verdict
 	}
 	if service.OnePacket() {
 		return w.translateAlone(f, p, rs)
@@ -48,6 +35,36 @@ func (w *worker) open(f *packet.Frame, p *packet.Packet, port int) Verdict {
 		e.Mark |= boundByTemplate | unassured
 	}
 	return w.forward(f, p, port, e, conntrack.Request)
+}
+
+// schedule chooses the realserver of a packet that may open a connection, or
+// refuses the packet as IPVS and the host behind it would (ip_vs_schedule in
+// ip_vs_core.c): then rs is nil and the verdict says why. Bound reports that the
+// service's persistence counts the connection.
+func (w *worker) schedule(f *packet.Frame, p *packet.Packet, port int) (service *scheduler.Service, rs *scheduler.Realserver, bound bool, v Verdict) {
+	service = w.snapshot.ServiceFor(scheduler.Key{Addr: p.Destination, Port: p.DestinationPort, Protocol: p.Protocol})
+	if service == nil {
+		return nil, nil, false, w.noService(f, p, port)
+	}
+	if !opens(p) {
+		// The VIP's host knows no such connection and says so (RFC 9293
+		// section 3.10.7.1), as the kernel under IPVS does.
+		return service, nil, false, w.refuse(f, p, port)
+	}
+	if p.TTL <= 1 {
+		return service, nil, false, w.timeExceeded(f, p, port)
+	}
+	if w.snapshot.Virtual(p.Source) || w.network.isLocal(p.Source) {
+		return service, nil, false, BadAddress // from the director itself, it says: a LAND packet
+	}
+	if !w.admission.admit(p.Source) {
+		return service, nil, false, Shed
+	}
+	rs, bound = service.Pick(scheduler.Client{Addr: p.Source, Port: p.SourcePort, VirtualAddr: p.Destination, Now: w.now})
+	if rs == nil {
+		return service, nil, false, w.unreachable(f, p, port)
+	}
+	return service, rs, bound, ForwardedRequest
 }
 
 // opens reports whether a packet may open a connection: any datagram, or a

@@ -8,8 +8,13 @@ import "time"
 const maxTemplates = 1 << 20
 
 // templateStep is by how much a template outlives its timeout while it has
-// connections (ip_vs_conn_expire in ip_vs_conn.c).
+// connections. It is the template's timeout from then on (ip_vs_conn_expire in
+// ip_vs_conn.c).
 const templateStep = int64(time.Minute)
+
+// templateSlack is how much later than its template a connection may end and
+// still not have outlived it: connections count time in ticks of 67 ms.
+const templateSlack = int64(200 * time.Millisecond)
 
 // templates remember which server the clients of a persistent service have. A
 // template is IPVS's name for it: a connection without a client port that the
@@ -26,6 +31,7 @@ type templates struct {
 type template struct {
 	dest        uint32 // realserver ID
 	connections uint32 // opened by it that have not ended
+	timeout     int64  // ns
 	expires     int64  // ns
 	assured     bool   // one of them was established
 }
@@ -58,11 +64,13 @@ func (p *templates) pick(s Scheduler, servers []*Realserver, client Client) (rs 
 		if known {
 			p.forget(network, t)
 		}
-		t = template{dest: rs.ID}
+		t = template{dest: rs.ID, timeout: int64(p.timeout)}
 		p.perDest[rs.ID]++
+	} else if client.Now >= t.expires {
+		t.timeout = templateStep
 	}
 	t.connections++
-	t.expires = client.Now + int64(p.timeout)
+	t.expires = client.Now + t.timeout
 	p.byNet[network] = t
 	return rs, true
 }
@@ -85,14 +93,15 @@ func (p *templates) of(clientAddr, dest uint32) (network uint32, t template, ok 
 }
 
 // closed takes a connection off its client's template.
-func (p *templates) closed(clientAddr, dest uint32, now int64) {
+func (p *templates) closed(clientAddr, dest uint32, ended int64) {
 	network, t, ok := p.of(clientAddr, dest)
 	if !ok {
 		return
 	}
 	t.connections--
-	if late := now - t.expires; t.connections == 0 && late >= 0 {
+	if late := ended - t.expires; t.connections == 0 && late > templateSlack {
 		t.expires += (late/templateStep + 1) * templateStep
+		t.timeout = templateStep
 	}
 	p.byNet[network] = t
 }
@@ -167,13 +176,13 @@ func (s *Service) Persistent(dest uint32) int {
 	return s.templates.perDest[dest]
 }
 
-// Closed tells of the end of a connection that Pick has bound; now is in ns. It
-// may be called concurrently.
-func (s *Service) Closed(clientAddr, dest uint32, now int64) {
+// Closed tells that a connection that Pick has bound ended, in ns: at its
+// deadline, not when that was noticed. It may be called concurrently.
+func (s *Service) Closed(clientAddr, dest uint32, ended int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.templates != nil {
-		s.templates.closed(clientAddr, dest, now)
+		s.templates.closed(clientAddr, dest, ended)
 	}
 }
 
@@ -201,7 +210,7 @@ func (s *Service) Sweep(now int64) {
 }
 
 // setPersistence changes how long and how finely clients are bound. Bonds go on
-// unless they are made by another netmask.
+// as they were made, unless that was by another netmask.
 func (s *Service) setPersistence(timeout time.Duration, netmask uint32) {
 	switch {
 	case timeout == 0:

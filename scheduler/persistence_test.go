@@ -33,24 +33,58 @@ func TestAClientStaysWithItsServer(t *testing.T) {
 func TestABondEndsAfterItsTimeoutAndItsConnections(t *testing.T) {
 	service := apply(t, newSet(), persistent(300*time.Second, 0))
 	first := choose(service, Client{Addr: 1, Now: 0})
+	service.Closed(1, first.ID, 1*second)
+	t.Run("not within the timeout after the last connection was opened", func(t *testing.T) {
+		if rs := choose(service, Client{Addr: 1, Now: 299 * second}); rs != first {
+			t.Error("the bond was lost within its timeout")
+		}
+	})
 	t.Run("not while a connection lives", func(t *testing.T) {
 		if rs := choose(service, Client{Addr: 1, Now: 1000 * second}); rs != first {
 			t.Error("the bond was lost under a living connection")
 		}
 	})
 	service.Closed(1, first.ID, 1001*second)
-	t.Run("not within the timeout after the last connection was opened", func(t *testing.T) {
-		service.Closed(1, first.ID, 1002*second)
-		if rs := choose(service, Client{Addr: 1, Now: 1299 * second}); rs != first {
+	service.Closed(1, first.ID, 1002*second)
+	t.Run("and after that within a minute", func(t *testing.T) {
+		if rs := choose(service, Client{Addr: 1, Now: 1059 * second}); rs != first {
 			t.Error("the bond was lost within its timeout")
 		}
-		service.Closed(1, first.ID, 1299*second)
+		service.Closed(1, first.ID, 1060*second)
 	})
 	t.Run("then it does", func(t *testing.T) {
-		if rs := choose(service, Client{Addr: 1, Now: 1600 * second}); rs == first {
+		if rs := choose(service, Client{Addr: 1, Now: 1120 * second}); rs == first {
 			t.Error("the bond outlived its timeout")
 		}
 	})
+}
+
+// A connection's clock has ticks, so it may seem to end a little later than the
+// template that was touched at the same moment.
+func TestABondEndsWithAConnectionOfTheSameTimeout(t *testing.T) {
+	service := apply(t, newSet(), persistent(10*time.Second, 0))
+	first := choose(service, Client{Addr: 1, Now: 0})
+	service.Closed(1, first.ID, 10*second+int64(100*time.Millisecond))
+	if rs := choose(service, Client{Addr: 1, Now: 11 * second}); rs == first {
+		t.Error("the bond outlived its timeout")
+	}
+}
+
+// As in IPVS, where the template's timer keeps the timeout that it was made
+// with.
+func TestABondKeepsTheTimeoutItWasMadeWith(t *testing.T) {
+	set := newSet()
+	service := apply(t, set, persistent(100*time.Second, 0))
+	first := choose(service, Client{Addr: 1, Now: 0})
+	service.Closed(1, first.ID, 1*second)
+	apply(t, set, persistent(10*time.Second, 0))
+	if rs := choose(service, Client{Addr: 1, Now: 50 * second}); rs != first {
+		t.Error("the bond was cut short")
+	}
+	service.Closed(1, first.ID, 51*second)
+	if rs := choose(service, Client{Addr: 1, Now: 149 * second}); rs != first {
+		t.Error("the bond has another timeout now")
+	}
 }
 
 func TestABondThatIsLateGoesInStepsOfAMinute(t *testing.T) {
