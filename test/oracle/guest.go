@@ -7,28 +7,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"lvsnat/test/oracle/traffic"
 	"lvsnat/test/oracle/transcript"
 	"lvsnat/test/oracle/uml"
 )
 
-// guest works through the file in dir and leaves a report.
-func guest(dir string) error {
+// guest does the kind of work on the file in dir and leaves a report.
+func guest(kind, dir string, arguments []string) error {
 	report := ""
-	if err := work(dir); err != nil {
+	if err := work(kind, dir, arguments); err != nil {
 		report = err.Error()
 	}
 	return os.WriteFile(filepath.Join(dir, reportName), []byte(report), 0o600)
 }
 
-func work(dir string) error {
+func work(kind, dir string, arguments []string) error {
 	if err := uml.SetUp("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_lblc", "ip_vs_lblcr", "ip_vs_dh",
-		"ip_vs_sh", "ip_vs_sed", "ip_vs_nq", "ip_vs_fo", "ip_vs_ovf", "ip_vs_mh", "veth"); err != nil {
-		return err
-	}
-	if err := network(); err != nil {
+		"ip_vs_sh", "ip_vs_sed", "ip_vs_nq", "ip_vs_fo", "ip_vs_ovf", "ip_vs_mh", "veth", "tun"); err != nil {
 		return err
 	}
 	name := filepath.Join(dir, copyName)
@@ -36,14 +35,86 @@ func work(dir string) error {
 	if err != nil {
 		return err
 	}
-	steps, err := transcript.Parse(text)
+	switch kind {
+	case transcriptKind:
+		text, err = answer(text)
+	case scriptKind:
+		text, err = playScript(text)
+	default:
+		text, err = playSample(arguments)
+	}
 	if err != nil {
 		return err
 	}
-	if err := perform(steps); err != nil {
-		return err
+	return os.WriteFile(name, text, 0o600)
+}
+
+// answer fills in a transcript.
+func answer(text []byte) ([]byte, error) {
+	if err := network(); err != nil {
+		return nil, err
 	}
-	return os.WriteFile(name, transcript.Format(steps), 0o600)
+	steps, err := transcript.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := perform(steps); err != nil {
+		return nil, err
+	}
+	return transcript.Format(steps), nil
+}
+
+// playScript plays scenarios anew.
+func playScript(text []byte) ([]byte, error) {
+	script, err := traffic.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	scenarios := make([]traffic.Scenario, len(script))
+	players := make([]player, len(script))
+	for i, s := range script {
+		scenarios[i] = traffic.Scenario{Remarks: s.Remarks, Name: s.Name, VIP: s.VIP}
+		players[i] = &known{Scenario: s}
+	}
+	return play(scenarios, players, false)
+}
+
+// orLess is what a sample may be when the guest stands still: shorter.
+const orLess = "or-less"
+
+// playSample plays scenarios that are made up: the arguments are a seed and
+// the numbers of scenarios and phases, and perhaps orLess.
+func playSample(arguments []string) ([]byte, error) {
+	var seed uint64
+	var count, phases int
+	if _, err := fmt.Sscan(strings.Join(arguments, " "), &seed, &count, &phases); err != nil {
+		return nil, fmt.Errorf("a sample has a seed and numbers of scenarios and phases, not %q: %w", arguments, err)
+	}
+	if count > traffic.MaxScenarios {
+		return nil, fmt.Errorf("%d scenarios are more than %d", count, traffic.MaxScenarios)
+	}
+	scenarios := make([]traffic.Scenario, count)
+	players := make([]player, count)
+	for i := range count {
+		g := traffic.NewGenerator(seed, i, phases)
+		scenarios[i], players[i] = g.Scenario(), g
+	}
+	return play(scenarios, players, slices.Contains(arguments, orLess))
+}
+
+func play(scenarios []traffic.Scenario, players []player, less bool) ([]byte, error) {
+	s, err := setTheStage()
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]*part, len(scenarios))
+	for i := range scenarios {
+		parts[i] = &part{player: players[i], scenario: &scenarios[i]}
+	}
+	if err := s.play(parts, less); err != nil {
+		return nil, err
+	}
+	return traffic.Format(scenarios), nil
 }
 
 // network makes a client of its own (192.168.1.254), and a network of

@@ -1,57 +1,111 @@
-// Command oracle asks the real IPVS, in user-mode-linux, what it answers to the
-// command lines of a transcript, and writes the answers into it:
+// Command oracle asks the real IPVS, in user-mode-linux, what it does:
 //
 //	go run ./test/oracle FILE...
-//	go run ./test/oracle sample SEED FILE
+//	go run ./test/oracle traffic FILE...
+//	go run ./test/oracle fresh SEED DIRECTORY
 //
-// Commands and events are taken from the files, or made at random and written
-// into a new one; tests replay them against the director. It needs root, and
-// Debian's packages user-mode-linux, kmod, iproute2 and ipvsadm.
+// The files are transcripts of command lines, or with the word traffic scenarios
+// of packets, and their answers are recorded anew. With the word fresh a sample
+// of both is made at random and put into a directory. Tests replay them against
+// the director. It needs root, and Debian's packages user-mode-linux, kmod,
+// iproute2 and ipvsadm.
+//
+// New files for the tree come from
+//
+//	go run ./test/oracle sample SEED FILE
+//	go run ./test/oracle traffic-sample SEED SCENARIOS PHASES FILE
+//	go run ./test/oracle states FILE
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
+	"lvsnat/test/oracle/traffic"
 	"lvsnat/test/oracle/transcript"
 	"lvsnat/test/oracle/uml"
 )
 
 // The program runs itself with these words.
 const (
-	guestVerb  = "guest" // in the guest; a directory with a copy of the file follows
-	guestWords = 3
-	sendVerb   = "send" // as the guest's client; see send
-	sendWords  = 5
+	guestVerb = "guest" // in the guest; the kind of work, a directory with a copy of the file and arguments follow
+	sendVerb  = "send"  // as the guest's client; see send
 )
 
-// An operator has it make a file with this word.
+// An operator has it do more than transcripts with these words.
 const (
-	sampleVerb  = "sample"
-	sampleWords = 4
+	trafficVerb       = "traffic"
+	freshVerb         = "fresh"
+	sampleVerb        = "sample"
+	statesVerb        = "states"
+	trafficSampleVerb = "traffic-sample"
+)
+
+// The kinds of work for a guest.
+const (
+	transcriptKind = "transcript"
+	scriptKind     = "script"
+	samplerKind    = "sample"
 )
 
 // patience is how long one boot with all its commands may take.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
+
+// The sizes of a fresh sample, which takes about 40 seconds.
+const (
+	freshScenarios = 40
+	freshPhases    = 2
+)
 
 func main() {
-	switch {
-	case len(os.Args) == sendWords && os.Args[1] == sendVerb:
-		exitOn(send(os.Args[2], os.Args[3], os.Args[4]))
-	case len(os.Args) == guestWords && os.Args[1] == guestVerb:
-		exitOn(guest(os.Args[2]))
-	case len(os.Args) == sampleWords && os.Args[1] == sampleVerb:
-		exitOn(recordSample(os.Args[2], os.Args[3]))
-	default:
-		exitOn(record(os.Args[1:]))
+	// The guest must not outlive this program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "oracle: %v\n", err)
+		os.Exit(1)
 	}
 }
 
-func recordSample(seed, file string) error {
+func run(ctx context.Context, words []string) error {
+	if len(words) == 0 {
+		return errors.New("name files; see the beginning of main.go")
+	}
+	switch verb, rest := words[0], words[1:]; {
+	case verb == sendVerb && len(rest) == 3:
+		return send(rest[0], rest[1], rest[2])
+	case verb == guestVerb && len(rest) >= 2:
+		return guest(rest[0], rest[1], rest[2:])
+	case verb == trafficVerb:
+		return record(ctx, scriptKind, rest)
+	case verb == freshVerb && len(rest) == 2:
+		return recordFresh(ctx, rest[0], rest[1])
+	case verb == sampleVerb && len(rest) == 2:
+		return recordSample(ctx, rest[0], rest[1])
+	case verb == trafficSampleVerb && len(rest) == 4:
+		return recordTraffic(ctx, rest[3], rest[:3]...)
+	case verb == statesVerb && len(rest) == 1:
+		return recordStates(ctx, rest[0])
+	}
+	return record(ctx, transcriptKind, words)
+}
+
+// recordFresh makes both samples at the same time: a guest mostly waits.
+func recordFresh(ctx context.Context, seed, dir string) error {
+	lines := make(chan error, 1)
+	go func() { lines <- recordSample(ctx, seed, filepath.Join(dir, "sample-"+seed+".txt")) }()
+	err := recordTraffic(ctx, filepath.Join(dir, "traffic-"+seed+".txt"), seed, strconv.Itoa(freshScenarios), strconv.Itoa(freshPhases), orLess)
+	return errors.Join(err, <-lines)
+}
+
+func recordSample(ctx context.Context, seed, file string) error {
 	n, err := strconv.ParseUint(seed, 10, 64)
 	if err != nil {
 		return fmt.Errorf("seed %q: %w", seed, err)
@@ -59,14 +113,23 @@ func recordSample(seed, file string) error {
 	if err := os.WriteFile(file, transcript.Format(sample(n)), 0o644); err != nil {
 		return err
 	}
-	return record([]string{file})
+	return record(ctx, transcriptKind, []string{file})
 }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "oracle: %v\n", err)
-		os.Exit(1)
+func recordStates(ctx context.Context, file string) error {
+	if err := os.WriteFile(file, traffic.Format(traffic.StateTable()), 0o644); err != nil {
+		return err
 	}
+	return record(ctx, scriptKind, []string{file})
+}
+
+// recordTraffic plays scenarios that are made up; see playSample for the
+// arguments.
+func recordTraffic(ctx context.Context, file string, arguments ...string) error {
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		return err
+	}
+	return record(ctx, samplerKind, []string{file}, arguments...)
 }
 
 // attempts is how often a file is tried. A guest's processes are traced
@@ -76,11 +139,11 @@ func exitOn(err error) {
 const attempts = 6
 
 // record works through the files one by one.
-func record(files []string) error {
+func record(ctx context.Context, kind string, files []string, arguments ...string) error {
 	for _, file := range files {
 		var err error
 		for range attempts {
-			if err = recordFile(file); err == nil {
+			if err = recordFile(ctx, kind, file, arguments); err == nil || ctx.Err() != nil {
 				break
 			}
 			fmt.Fprintf(os.Stderr, "oracle: %s: %v\n", file, err)
@@ -94,7 +157,7 @@ func record(files []string) error {
 
 // recordFile boots the guest with a copy of the file and takes over what it
 // made of it.
-func recordFile(file string) error {
+func recordFile(ctx context.Context, kind, file string, arguments []string) error {
 	dir, err := os.MkdirTemp("", "oracle-")
 	if err != nil {
 		return err
@@ -111,9 +174,9 @@ func recordFile(file string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := uml.Boot(ctx, dir, program, guestVerb, dir); err != nil {
+	if err := uml.Boot(ctx, dir, program, append([]string{guestVerb, kind, dir}, arguments...)...); err != nil {
 		return err
 	}
 	report, err := os.ReadFile(filepath.Join(dir, reportName))

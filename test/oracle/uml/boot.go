@@ -43,6 +43,11 @@ func Boot(ctx context.Context, dir, program string, args ...string) error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = grace
 	console, err := cmd.CombinedOutput()
+	if cmd.Process != nil {
+		// What a guest leaves that did not power off: its processes are stopped
+		// where the kernel held them.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails when there is nothing, as it should be
+	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("user-mode-linux: %w: install Debian's packages user-mode-linux, kmod and ipvsadm", err)
 	}
