@@ -8,7 +8,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iproute2 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
 # The real IPVS, in a kernel that is a process.
 ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
-RECORDINGS = cmd/director/internal/ipvsadm/testdata/oracle
+TRANSCRIPTS = cmd/director/internal/ipvsadm/testdata/oracle
+TRAFFIC = cmd/director/internal/daemon/testdata/oracle
 # Peers and load generators of the benchmarks, and the peers of bench only.
 BENCH_PACKAGES = haproxy iperf3 nftables nginx-light wrk
 PEER_PACKAGES = dpdk-dev libnginx-mod-stream
@@ -16,7 +17,7 @@ PEER_PACKAGES = dpdk-dev libnginx-mod-stream
 # A number of runs, not a time: go test sometimes calls the end of a time a failure.
 FUZZ_TIME ?= 5000x
 
-.PHONY: help build demo test tools check unit scenarios oracle fuzz bench-once bench bench-quick bench-flood bench-tools clean
+.PHONY: help build demo test tools check unit scenarios oracle oracle-fresh fuzz bench-once bench bench-quick bench-flood bench-tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ build: ## build the binaries into bin/
 demo: build ## see one director, realservers and a client at work (SCHEDULER=, REALSERVERS=, DURATION=)
 	bin/director demo
 
-test: tools check unit scenarios fuzz bench-once ## everything CI runs; needs root
+test: tools check unit scenarios oracle-fresh fuzz bench-once ## everything CI runs; needs root
 
 tools: ## install the Debian packages that the tests need
 	@sh test/install $(PACKAGES) $(BENCH_PACKAGES)
@@ -44,12 +45,16 @@ unit: ## the tests of all packages but the scenarios, with the race detector
 scenarios: ## the director in the lab: namespaces, real clients and servers
 	$(GO) test -timeout 15m -count=1 ./test
 
-oracle: ## record anew, and with a fresh sample, what the real ipvsadm says in user-mode-linux; minutes, needs root
+oracle: ## record anew what the real IPVS in user-mode-linux does and says; many minutes, needs root
 	@sh test/install $(ORACLE_PACKAGES)
-	$(GO) run ./test/oracle $(RECORDINGS)/*.txt
-	$(GO) run ./test/oracle sample $$(date +%s) $(RECORDINGS)/sample-fresh.txt
-	$(GO) test ./cmd/director/internal/ipvsadm
-	rm $(RECORDINGS)/sample-fresh.txt
+	$(GO) run ./test/oracle $(TRANSCRIPTS)/*.txt
+	$(GO) run ./test/oracle traffic $(TRAFFIC)/*.txt
+	$(GO) test ./cmd/director/internal/ipvsadm ./cmd/director/internal/daemon
+
+# The recordings in the tree must not go stale unnoticed.
+oracle-fresh: ## let the real IPVS do something new, and hold it against the director (SEED=); a minute, needs root
+	@sh test/install $(ORACLE_PACKAGES)
+	@sh test/oracle-fresh $(or $(SEED),$(shell date +%s))
 
 fuzz: ## each fuzz target for FUZZ_TIME (5000x, 30s)
 	@sh test/fuzz $(FUZZ_TIME)

@@ -86,9 +86,17 @@ func (d *director) applyLocked(ctx context.Context, next *config.Config) error {
 	if err := d.guard.apply(use, reason, s); err != nil {
 		return err
 	}
-	if err := d.plane.SetServices(next.Services); err != nil {
+	if err := d.enforceLocked(ctx, next); err != nil {
 		d.wake() // takes what was added to the guard away again
 		d.guard = before
+		return err
+	}
+	return nil
+}
+
+// enforceLocked is applyLocked's part in the dataplane.
+func (d *director) enforceLocked(ctx context.Context, next *config.Config) error {
+	if err := d.plane.SetServices(next.Services); err != nil {
 		return err
 	}
 	// From here on an asker that goes away cannot stop half-way.

@@ -2,6 +2,7 @@ package ipvsadm
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,12 +24,22 @@ func answerOf(t *testing.T, d Director, step transcript.Step) transcript.Step {
 	return step
 }
 
+// fresh is where `make oracle-fresh` has put recordings of a moment ago.
+var fresh = flag.String("fresh", "", "a directory with sample*.txt to be replayed, too")
+
 // TestTheRealIpvsadmSaysTheSame replays what Debian's ipvsadm 1.31 answered in
 // the guest of test/oracle, byte for byte.
 func TestTheRealIpvsadmSaysTheSame(t *testing.T) {
 	files, err := filepath.Glob("testdata/oracle/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d recordings, %v", len(files), err)
+	}
+	if *fresh != "" {
+		samples, err := filepath.Glob(filepath.Join(*fresh, "sample*.txt"))
+		if err != nil || len(samples) == 0 {
+			t.Fatalf("%d recordings in %s, %v", len(samples), *fresh, err)
+		}
+		files = append(files, samples...)
 	}
 	for _, file := range files {
 		if filepath.Base(file) == "differences.txt" {
