@@ -16,7 +16,7 @@ const (
 	MaxRangeBits = 12
 
 	// MaxRangeAddrs is how many addresses the ranges of all services may have
-	// together. What ARP remembers of each takes about 200 bytes.
+	// together. What ARP remembers of each takes 250 bytes.
 	MaxRangeAddrs = 1 << 16
 )
 

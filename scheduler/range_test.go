@@ -312,6 +312,25 @@ func TestPersistenceHoldsOverAWholeRange(t *testing.T) {
 	}
 }
 
+// A packet of no connection is looked up without allocating, or a flood would
+// keep the garbage collector busy.
+func TestLookUpsDoNotAllocate(t *testing.T) {
+	set := newSet()
+	apply(t, set, at("192.168.1.96/28:5000-5999", "10.1.1.2:0"), at("192.168.1.0/24:80", "10.1.1.2:80"), at("192.168.1.110:80", "10.1.1.2:8000"))
+	snapshot := set.Snapshot()
+	for _, text := range []string{"192.168.1.110:80", "192.168.1.110:5500", "192.168.1.1:80", "192.168.1.1:81", "10.1.1.2:5500", "10.1.1.2:1"} {
+		key := ServiceSpec{Address: address(text), Protocol: 6}.Key()
+		n := testing.AllocsPerRun(100, func() {
+			snapshot.ServiceFor(key)
+			snapshot.Origin(key)
+			snapshot.Virtual(key.Addr)
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", text, n)
+		}
+	}
+}
+
 // BenchmarkServiceFor looks services up among many: those of one address and
 // port, port ranges of one address, ranges of addresses, and what no service has.
 func BenchmarkServiceFor(b *testing.B) {
