@@ -19,8 +19,9 @@ func connsCommand(c *common) *cobra.Command {
 		Use:   "conns",
 		Short: "List connections",
 		Long: "conns lists the connection table, in no order. The ends of --client, --virtual and --real\n" +
-			"are an address, a prefix, a port with a colon before it, or an address and a port.",
-		Example: "  director conns --client 192.168.1.0/24 --state established\n  director conns --virtual :80 --limit 0 --json",
+			"are an address, a prefix, a port or a range of ports with a colon before it, or both, as\n" +
+			"the configuration has the addresses of services.",
+		Example: "  director conns --client 192.168.1.0/24 --state established\n  director conns --virtual :80 --limit 0 --json\n  director conns --virtual 192.168.1.96/28:5000-5999",
 		Args:    cobra.NoArgs,
 	})
 	filter.define(command)

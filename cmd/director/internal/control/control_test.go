@@ -182,7 +182,7 @@ func TestWhatCannotBeAskedIsRefusedWithAReason(t *testing.T) {
 		{"a body with a listing", "GET", "/v1/connections", `{}`, 400, "/v1/connections takes no body"},
 		{"an unknown filter", "GET", "/v1/connections?vip=192.168.1.110", "", 400, `unknown filter "vip": known are client, virtual, real, state and limit`},
 		{"a client that is no address", "GET", "/v1/connections?client=web1", "", 400, `filter client: "web1" is not an end of a connection: write 192.168.1.254, 192.168.1.0/24, 192.168.1.254:40000 or :80`},
-		{"a port too large", "GET", "/v1/connections?real=:65536", "", 400, `filter real: ":65536": "65536" is not a port between 1 and 65535`},
+		{"a port too large", "GET", "/v1/connections?real=:65536", "", 400, `filter real: ":65536": "65536" is neither a port between 1 and 65535 nor a range of them such as 5000-5999`},
 		{"a negative limit", "GET", "/v1/connections?limit=-1", "", 400, `filter limit: "-1" is not a number of connections; 0 means no limit`},
 	}
 	for _, test := range tests {
@@ -272,6 +272,7 @@ func TestAListingHasTheConnectionsThatPassTheFilter(t *testing.T) {
 		{"a limit below the number", Filter{Limit: 99}, 99, false},
 		{"one realserver", Filter{Real: end(t, "10.1.1.2")}, 50, true},
 		{"a network of realservers", Filter{Real: end(t, "10.1.1.0/24")}, 100, true},
+		{"a range of clients' ports", Filter{Client: end(t, "192.168.1.0/24:1030-1039")}, 10, true},
 		{"a client's port", Filter{Client: end(t, ":1024")}, 1, true},
 		{"a client", Filter{Client: end(t, "192.168.1.254:1100")}, 1, true},
 		{"another client", Filter{Client: end(t, "192.168.1.253")}, 0, true},

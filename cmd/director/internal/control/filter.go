@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lvsnat/dataplane"
+	"lvsnat/scheduler"
 )
 
 // DefaultLimit is how many connections a listing has unless asked otherwise.
@@ -26,12 +27,14 @@ type Filter struct {
 
 // An Endpoint matches one end of a connection. The zero value matches any.
 type Endpoint struct {
-	Prefix netip.Prefix // invalid: any address
-	Port   uint16       // 0: any port
+	Prefix   netip.Prefix // invalid: any address
+	Port     uint16       // 0: any port
+	LastPort uint16       // of a range that begins with Port; 0: Port alone
 }
 
 // ParseEndpoint reads what an operator may write for an end: an address, a
-// prefix, a port with a colon before it, or an address and a port.
+// prefix, a port or a range of ports with a colon before it, or both, as the
+// addresses of services are written.
 func ParseEndpoint(text string) (Endpoint, error) {
 	if text == "" {
 		return Endpoint{}, nil
@@ -39,11 +42,14 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	var e Endpoint
 	host, port, hasPort := strings.Cut(text, ":")
 	if hasPort {
-		number, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || number == 0 {
-			return Endpoint{}, fmt.Errorf("%q: %q is not a port between 1 and 65535", text, port)
+		first, last, err := scheduler.ParsePorts(port)
+		if err != nil || first == 0 || last < first {
+			return Endpoint{}, fmt.Errorf("%q: %q is neither a port between 1 and 65535 nor a range of them such as 5000-5999", text, port)
 		}
-		e.Port = uint16(number)
+		e.Port = first
+		if last > first {
+			e.LastPort = last
+		}
 		if host == "" {
 			return e, nil
 		}
@@ -68,11 +74,15 @@ func (e Endpoint) String() string {
 	if e.Port != 0 {
 		text += ":" + strconv.Itoa(int(e.Port))
 	}
+	if e.LastPort != 0 {
+		text += "-" + strconv.Itoa(int(e.LastPort))
+	}
 	return text
 }
 
 func (e Endpoint) matches(addr uint32, port uint16) bool {
-	return (e.Port == 0 || e.Port == port) && (!e.Prefix.IsValid() || e.Prefix.Contains(Addr(addr)))
+	inRange := e.Port <= port && port <= max(e.Port, e.LastPort)
+	return (e.Port == 0 || inRange) && (!e.Prefix.IsValid() || e.Prefix.Contains(Addr(addr)))
 }
 
 func (f Filter) matches(c dataplane.Connection) bool {

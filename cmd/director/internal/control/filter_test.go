@@ -12,6 +12,9 @@ import (
 func TestAFilterSurvivesTheWayToTheDirector(t *testing.T) {
 	endpoint := rapid.Custom(func(t *rapid.T) Endpoint {
 		e := Endpoint{Port: rapid.Uint16().Draw(t, "port")}
+		if e.Port != 0 && e.Port < 65535 && rapid.Bool().Draw(t, "range") {
+			e.LastPort = rapid.Uint16Min(e.Port+1).Draw(t, "last port")
+		}
 		if rapid.Bool().Draw(t, "prefix") {
 			addr := Addr(rapid.Uint32().Draw(t, "addr"))
 			e.Prefix = netip.PrefixFrom(addr, rapid.IntRange(0, 32).Draw(t, "bits")).Masked()
@@ -41,7 +44,7 @@ func TestAListingAskedForWithoutALimitIsBounded(t *testing.T) {
 }
 
 func FuzzParseEndpoint(f *testing.F) {
-	for _, seed := range []string{"", "192.168.1.254", "192.168.1.77/24", "10.1.1.2:8000", ":80", "::1", "[::1]:80", "1.2.3.4/33:1", "a:b:c", "1.2.3.4:0"} {
+	for _, seed := range []string{"", "192.168.1.254", "192.168.1.77/24", "10.1.1.2:8000", ":80", "::1", "[::1]:80", "1.2.3.4/33:1", "a:b:c", "1.2.3.4:0", "192.168.1.96/28:5000-5999", ":9-1", ":0-9"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
