@@ -159,6 +159,9 @@ func (l ldirectord) run(t *testing.T) {
 	top := labtest.Build(t, lab.Options{Realservers: 2})
 	serveNames(t, top, ":8000")
 	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config()})
+	// ldirectord does not know ranges and must leave this one's realserver alone.
+	ipvsadm(d, "-A -t 192.168.1.110:5000-5999 -s rr")
+	ipvsadm(d, "-a -t 192.168.1.110:5000-5999 -r 10.1.1.2:8000 -w 7")
 	l.start(t, top, d)
 	bothListed := func() bool {
 		list := ipvsadm(d, "-L -n")
@@ -174,6 +177,10 @@ func (l ldirectord) run(t *testing.T) {
 	sameCounts(t, getMany(t, top.Client, "192.168.1.110", 3), map[string]int{"real1": 3})
 	labtest.Must(t, l.revive(top.Realservers[1]))
 	labtest.Eventually(t, "the realserver is in again", bothListed)
+	const ranged = "TCP  192.168.1.110:5000-5999 rr\n  -> 10.1.1.2:8000                Masq    7 "
+	if list := ipvsadm(d, "-L -n"); !strings.Contains(list, ranged) {
+		t.Errorf("the service with a range is not as it was:\n%s", list)
+	}
 }
 
 // start starts ldirectord beside the director.
