@@ -37,15 +37,18 @@ func ByName(name string) (Peer, error) {
 	return Peer{}, fmt.Errorf("unknown peer %q: there are %s", name, strings.Join(names, ", "))
 }
 
+// warmUps is how many requests a peer carries before it is measured, so that
+// each of its workers knows the link addresses of all realservers: no
+// measurement is about that.
+const warmUps = 24
+
 // Run starts the peer, calls f once traffic goes through it, and stops it.
 func (p *Peer) Run(ctx context.Context, b *testbed.Testbed, f func(*testbed.Carrier) error) error {
 	c, err := p.Start(ctx, b)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	// One request for each realserver, so that the link addresses of all are
-	// known: no measurement is about that.
-	for range testbed.RIPs {
+	for range warmUps {
 		if err == nil && p.Can.Includes(testbed.Streams) {
 			err = b.WaitHTTP(ctx, b.Client, c.Target)
 		}
