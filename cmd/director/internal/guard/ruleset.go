@@ -54,11 +54,10 @@ const (
 //			meta protocol != ip return
 //			ip daddr @vips counter drop
 //			ip daddr @vip_ranges counter drop
-//			ip frag-off & 0x1fff != 0 ip saddr . meta l4proto @replying fib daddr type != 2-5 counter drop
-//			ip frag-off & 0x1fff != 0 return
-//			ip daddr . meta l4proto @whole_services counter drop
-//			ip daddr . meta l4proto . th dport @services counter drop
-//			ip daddr . meta l4proto . th dport @service_ranges counter drop
+//			ip frag-off & 0x1fff != 0 goto later_fragments
+//			ip daddr . ip protocol @whole_services counter drop
+//			ip daddr . ip protocol . th dport @services counter drop
+//			ip daddr . ip protocol . th dport @service_ranges counter drop
 //			from @whole_realservers, fib daddr type != 2-5, not of @direct: counter drop
 //			from @realservers, fib daddr type != 2-5, not of @direct: counter drop
 //			from @realserver_ranges, fib daddr type != 2-5, not of @direct: counter drop
@@ -69,7 +68,12 @@ const (
 //			icmp error that quotes a packet to @realservers, fib daddr type != 2-5, not of @direct: counter drop
 //			icmp error that quotes a packet to @realserver_ranges, fib daddr type != 2-5, not of @direct: counter drop
 //		}
-//		chain nic1 { the same for eth1, replies before requests }
+//		chain nic1 { the same for eth1, but replies first, then requests, then the VIPs }
+//		chain later_fragments {
+//			ip daddr @vips counter drop
+//			ip daddr @vip_ranges counter drop
+//			ip saddr . ip protocol @replying fib daddr type != 2-5 counter drop
+//		}
 //	}
 //
 // Every packet of every connection passes through here, so the rules of sets
@@ -126,6 +130,7 @@ func (r *ruleset) replace(c *nftables.Conn, nics []hook, filled shape, priority 
 			return err
 		}
 	}
+	c.AddChain(r.laterFragments())
 	for _, nic := range nics {
 		c.AddChain(&nftables.Chain{
 			Name:     chainName(nic.port),
@@ -151,12 +156,20 @@ type shape [numSets]bool
 
 // fill queues the rules of all chains, which are empty.
 func (r *ruleset) fill(c *nftables.Conn, nics []hook, filled shape) {
-	for _, nic := range nics {
-		chain := &nftables.Chain{Name: chainName(nic.port), Table: r.table}
-		for _, rule := range r.rules(nic.port, filled) {
+	add := func(chain *nftables.Chain, rules [][]expr.Any) {
+		for _, rule := range rules {
 			c.AddRule(&nftables.Rule{Table: r.table, Chain: chain, Exprs: rule})
 		}
 	}
+	for _, nic := range nics {
+		add(&nftables.Chain{Name: chainName(nic.port), Table: r.table}, r.rules(nic.port, filled))
+	}
+	add(r.laterFragments(), filled.keep(r.toVIP(), r.fragments()))
+}
+
+// laterFragments is the chain that all NICs share.
+func (r *ruleset) laterFragments() *nftables.Chain {
+	return &nftables.Chain{Name: "later_fragments", Table: r.table}
 }
 
 // refill queues the commands that put the rules of another shape in the place
@@ -165,6 +178,7 @@ func (r *ruleset) refill(c *nftables.Conn, nics []hook, filled shape) {
 	for _, nic := range nics {
 		c.FlushChain(&nftables.Chain{Name: chainName(nic.port), Table: r.table})
 	}
+	c.FlushChain(r.laterFragments())
 	r.fill(c, nics, filled)
 }
 
@@ -184,15 +198,34 @@ type rule struct {
 	exprs []expr.Any
 }
 
-// rules are those of a port's chain, in order.
-func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
-	toVIP := []rule{
+// keep returns the rules whose sets have elements.
+func (filled shape) keep(lists ...[]rule) (kept [][]expr.Any) {
+	for _, rule := range slices.Concat(lists...) {
+		if filled[rule.set] {
+			kept = append(kept, rule.exprs)
+		}
+	}
+	return kept
+}
+
+// toVIP are the rules for what is sent to an address that is the director's
+// alone.
+func (r *ruleset) toVIP() []rule {
+	return []rule{
 		{vips, r.drop(vips, network(daddrOffset, 4, reg0))},
 		{vipRanges, r.drop(vipRanges, network(daddrOffset, 4, reg0))},
 	}
-	fragments := []rule{
-		{replying, r.dropForwarded(replying, slices.Concat(laterFragment(), network(saddrOffset, 4, reg0), protocol(reg1)), nil)},
+}
+
+// fragments are the rules for what a realserver sends without ports.
+func (r *ruleset) fragments() []rule {
+	return []rule{
+		{replying, r.dropForwarded(replying, slices.Concat(network(saddrOffset, 4, reg0), protocol(reg1)), nil)},
 	}
+}
+
+// rules are those of a port's chain, in order.
+func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
 	requests := []rule{
 		{wholeServices, r.drop(wholeServices, network(daddrOffset, 4, reg0), protocol(reg1))},
 		{services, r.drop(services, network(daddrOffset, 4, reg0), protocol(reg1), transport(dportOffset, 2, reg2))},
@@ -211,30 +244,18 @@ func (r *ruleset) rules(port int, filled shape) [][]expr.Any {
 		{realservers, r.dropForwarded(realservers, icmpQuote(), r.notDirect())},
 		{realserverRanges, r.dropForwarded(realserverRanges, icmpQuote(), r.notDirect())},
 	}
-	if port != dataplane.VIPPort {
-		toVIP, fragments = fragments, toVIP
-		requests, replies = replies, requests
+	onlyIPv4 := append(notIPv4(), &expr.Verdict{Kind: expr.VerdictReturn})
+	onlyPorts := append(laterFragment(), &expr.Verdict{Kind: expr.VerdictGoto, Chain: r.laterFragments().Name})
+	if port == dataplane.VIPPort {
+		return slices.Concat([][]expr.Any{onlyIPv4}, filled.keep(r.toVIP()),
+			[][]expr.Any{onlyPorts}, filled.keep(requests, replies, others))
 	}
-	list := [][]expr.Any{append(notIPv4(), &expr.Verdict{Kind: expr.VerdictReturn})}
-	add := func(rules []rule) {
-		for _, rule := range rules {
-			if filled[rule.set] {
-				list = append(list, rule.exprs)
-			}
-		}
-	}
-	add(toVIP)
-	add(fragments)
-	list = append(list, append(laterFragment(), &expr.Verdict{Kind: expr.VerdictReturn}))
-	add(requests)
-	add(replies)
-	add(others)
-	return list
+	return slices.Concat([][]expr.Any{onlyIPv4, onlyPorts}, filled.keep(replies, requests, r.toVIP(), others))
 }
 
 // Offsets of header fields (RFC 791, 792, 793, 768), bytes.
 const (
-	fragmentOffset = 6
+	idOffset       = 4
 	protocolOffset = 9
 	saddrOffset    = 12
 	daddrOffset    = 16
@@ -284,9 +305,11 @@ func transport(offset, length, register uint32) []expr.Any {
 	return []expr.Any{&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: length, DestRegister: register}}
 }
 
-// protocol loads the IP header's protocol.
+// protocol loads the IP header's protocol. It is the same as meta l4proto, but
+// what is read from the packet takes no call in the kernel
+// (nft_payload_fast_eval).
 func protocol(register uint32) []expr.Any {
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}}
+	return network(protocolOffset, 1, register)
 }
 
 // forwarded matches unless the destination is the box's own, a broadcast or a
@@ -312,10 +335,14 @@ func forwarded() []expr.Any {
 // Towards a VIP that the kernel owns no such rule is needed: the kernel keeps
 // the fragments for its reassembly and drops them silently, because the first
 // one never comes (ip_expire in net/ipv4/ip_fragment.c).
+//
+// The identification before the offset is read with it, because masking four
+// bytes takes no call in the kernel and masking two does (nft_bitwise_fast_ops).
 func laterFragment() []expr.Any {
-	return append(network(fragmentOffset, 2, reg0),
-		&expr.Bitwise{SourceRegister: reg0, DestRegister: reg0, Len: 2, Mask: []byte{0x1f, 0xff}, Xor: []byte{0, 0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg0, Data: []byte{0, 0}},
+	zero := []byte{0, 0, 0, 0}
+	return append(network(idOffset, 4, reg0),
+		&expr.Bitwise{SourceRegister: reg0, DestRegister: reg0, Len: 4, Mask: []byte{0, 0, 0x1f, 0xff}, Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg0, Data: zero},
 	)
 }
 
