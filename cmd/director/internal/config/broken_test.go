@@ -302,6 +302,8 @@ var broken = []struct{ name, text, want string }{
 		`f:4:13: the service 192.168.1.96/28:53 for several addresses has one_packet, and a reply does not tell which one was asked; remove one_packet, or write a service for each address`},
 	{"one packet on ports that are mapped onto one", svc + "- {address: \"192.168.1.110:50-59\", protocol: udp, one_packet: true, realservers: [{address: \"10.1.1.2:53\"}]}\n",
 		`f:4:93: the realserver 10.1.1.2:53 of a service for several ports with one_packet has a port, and only a reply's port tells which one was asked; write 10.1.1.2, or remove one_packet`},
+	{"one packet with a realserver of another service", svc + "- {address: \"192.168.1.110:53\", protocol: udp, one_packet: true, realservers: [{address: 10.1.1.2}]}\n- {address: \"192.168.1.111:50-59\", protocol: udp, realservers: [{address: 10.1.1.2}]}\n",
+		`f:4:13: the services 192.168.1.110:53 and 192.168.1.111:50-59 in line 5 have the realserver 10.1.1.2:53 in common and one of them has one_packet, so its replies could not be told apart; give it a port of its own in each, or remove one_packet`},
 	{"ranges too large together", svc + manyRanges(17),
 		`f:20:13: the ranges have 69632 addresses together up to here; write ranges of at most 65536 addresses together`},
 

@@ -88,6 +88,11 @@ func drawConfig(t *rapid.T) *Config {
 		}
 		config.Services = append(config.Services, service)
 	}
+	if _, shared := scheduler.SharedOrigins(config.Services); shared {
+		for i := range config.Services {
+			config.Services[i].OnePacket = false
+		}
+	}
 	return &config
 }
 

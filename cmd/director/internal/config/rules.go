@@ -23,6 +23,9 @@ func (d *decoder) check(doc *document) {
 		d.checkOptions(s)
 		d.checkRealservers(s, vips)
 	}
+	if len(d.problems) == 0 {
+		d.checkOnePacket(doc.services)
+	}
 }
 
 // checkProfile refuses a timeout that the profile does not have.
@@ -174,6 +177,21 @@ func (d *decoder) checkRealservers(s service, vips vips) {
 			d.fail(at.line, at.column, fmt.Sprintf("the realserver %v has a lower_threshold of %d, above its upper_threshold of %d", where, r.lower, r.upper), "write a lower one, or none for three quarters of the upper one")
 		}
 	}
+}
+
+// checkOnePacket refuses a realserver whose replies could belong to two
+// services, one of which keeps no connections. All else must be right.
+func (d *decoder) checkOnePacket(services []service) {
+	specs := make([]scheduler.ServiceSpec, len(services))
+	for i, s := range services {
+		specs[i] = s.spec()
+	}
+	shared, found := scheduler.SharedOrigins(specs)
+	if !found {
+		return
+	}
+	other, at := services[shared.First].address, services[shared.Second].address
+	d.fail(at.line, at.column, fmt.Sprintf("the services %v and %v%s have the realserver %v in common and one of them has one_packet, so its replies could not be told apart", at, other, inLine(" in line %d", other.line), shared.Realserver), "give it a port of its own in each, or remove one_packet")
 }
 
 // inLine names the line of something, or nothing when it was not in a file.
