@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -182,5 +184,29 @@ func TestAServiceForAllPorts(t *testing.T) {
 	}
 	if rs := snapshot.Origin(Key{Addr: hostOrder(all.Realservers[0].Address.Addr()), Port: 999, Protocol: 6}); rs == nil {
 		t.Error("a reply from any port of the realserver should be known")
+	}
+}
+
+// IDs are used again, and a bond must not lead to a stranger.
+func TestABondToAForgottenServerBindsToNoOther(t *testing.T) {
+	set := newSet()
+	wanted := persistent(300*time.Second, 0)
+	service := apply(t, set, wanted)
+	first := choose(service, Client{Addr: 1})
+	wanted.Realservers = slices.DeleteFunc(wanted.Realservers, func(rs RealserverSpec) bool {
+		return hostOrder(rs.Address.Addr()) == first.Addr
+	})
+	apply(t, set, wanted)
+	service.Closed(1, first.ID, 1*second)
+	set.Reclaim(func(*Realserver) bool { return true })
+	added := RealserverSpec{Address: netip.MustParseAddrPort("10.1.1.99:80")}
+	wanted.Realservers = append(wanted.Realservers, added)
+	apply(t, set, wanted)
+	if rs := choose(service, Client{Addr: 1, Now: 2 * second}); rs == nil || rs.Weight() == 0 {
+		t.Errorf("the client got %v, a server of weight 0 that it never had", rs)
+	}
+	set.Reclaim(func(*Realserver) bool { return true })
+	if set.Snapshot().Dest(first.ID) != nil {
+		t.Error("the server is kept though nobody is bound to it")
 	}
 }

@@ -200,25 +200,32 @@ func (s *Set) takeDest(next *Snapshot) uint32 {
 	return uint32(len(next.dests) - 1)
 }
 
-// Finished reports whether a removed realserver has no connection left.
+// Finished reports whether a removed realserver has no connection left, and no
+// client that is bound to it.
 func (s *Snapshot) Finished() bool {
-	return slices.ContainsFunc(s.dests, finished)
+	return slices.ContainsFunc(s.dests, s.finished)
 }
 
-func finished(rs *Realserver) bool {
-	return rs != nil && rs.Removed() && rs.Active()+rs.Inactive() == 0
+// finished reports it of one realserver. A template holds its realserver, as in
+// IPVS (ip_vs_bind_dest): it must not lead to whoever has the ID next.
+func (s *Snapshot) finished(rs *Realserver) bool {
+	if rs == nil || !rs.Removed() || rs.Active()+rs.Inactive() > 0 {
+		return false
+	}
+	service := s.services[rs.Service]
+	return service == nil || service.Persistent(rs.ID) == 0
 }
 
-// Reclaim gives back the IDs of removed realservers that have no connection
-// left, for which forget returns true. The caller makes sure that no worker
-// still opens a connection to a server it picked before the removal.
+// Reclaim gives back the IDs of removed realservers that have finished, for which
+// forget returns true. The caller makes sure that no worker still opens a
+// connection to a server it picked before the removal.
 func (s *Set) Reclaim(forget func(*Realserver) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.Snapshot()
 	next := &Snapshot{services: old.services, ordered: old.ordered, dests: slices.Clone(old.dests)}
 	for id, rs := range next.dests {
-		if finished(rs) && forget(rs) {
+		if old.finished(rs) && forget(rs) {
 			next.dests[id] = nil
 			s.freeDests = append(s.freeDests, uint32(id))
 		}
