@@ -176,12 +176,12 @@ func recordFile(ctx context.Context, kind, file string, arguments []string) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := uml.Boot(ctx, dir, program, append([]string{guestVerb, kind, dir}, arguments...)...); err != nil {
-		return err
-	}
+	booted := uml.Boot(ctx, dir, program, append([]string{guestVerb, kind, dir}, arguments...)...)
+	// With a report the work is done, whatever became of the guest while it
+	// powered off.
 	report, err := os.ReadFile(filepath.Join(dir, reportName))
 	if err != nil {
-		return fmt.Errorf("the guest left no report: %w", err)
+		return errors.Join(booted, fmt.Errorf("the guest left no report: %w", err))
 	}
 	if len(report) > 0 {
 		return fmt.Errorf("in the guest: %s", report)
