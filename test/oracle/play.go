@@ -315,16 +315,18 @@ func (s *stage) list(parts []*part) error {
 		return nil
 	}
 	var texts [3]string
+	var at time.Duration
 	for i, arguments := range [3]string{"-Ln", "-Ln --stats --exact", "-Lnc"} {
 		var stdout bytes.Buffer
 		cmd := exec.Command("ipvsadm", strings.Fields(arguments)...)
 		cmd.Stdout = &stdout
+		before := s.now()
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("ipvsadm %s: %w", arguments, err)
 		}
 		texts[i] = stdout.String()
+		at = (before + s.now()) / 2 // of the last, which is the one that has times
 	}
-	at := s.now()
 	for _, p := range parts {
 		p.turn.list.At = at
 		var err error

@@ -102,10 +102,10 @@ func ParseEntry(row string) (e Entry, ok bool) {
 	return e, true
 }
 
-// leeway is by how many seconds the expiry of an entry may differ: the times of
-// steps and of listings are those before and after the kernel was asked, and its
-// clock has ticks of 10 ms, the director's of 67 ms.
-const leeway = 2
+// leeway is by how many seconds the expiry of an entry may differ: the kernel saw
+// a packet up to a second and a half after the time that is written down, the
+// time of a listing is in the middle of the program's run, and both round.
+const leeway = 3
 
 // Compare returns the pairs of rows in which two listings differ; what one of
 // them lacks is empty.
