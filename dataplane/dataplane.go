@@ -25,6 +25,7 @@ type Options struct {
 	Random      func() uint32      // uniform, for schedulers that choose at random; called concurrently. nil: math/rand/v2
 	Now         func() int64       // monotonic clock, ns
 	Resolver    Resolver           // finds link addresses
+	Prepare     func()             // called, when not nil, by each worker's thread before it begins
 	Drained     func()             // called, when not nil, after realservers that were removed have lost their last connection
 }
 
@@ -36,6 +37,7 @@ type Dataplane struct {
 	clients  *clients
 	workers  []*worker
 	now      func() int64
+	prepare  func()
 	drained  func()
 
 	// moving is held while counters move from workers to retired, so that no
@@ -56,6 +58,7 @@ func New(o Options) (*Dataplane, error) {
 	}
 	d := &Dataplane{
 		now:     o.Now,
+		prepare: o.Prepare,
 		drained: o.Drained,
 		retired: make(map[scheduler.Key]Traffic),
 		clients: newClients(o.Seed, o.Now()),

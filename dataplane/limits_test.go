@@ -106,6 +106,37 @@ func TestFramesWaitForANeighbour(t *testing.T) {
 	}
 }
 
+func TestWhatOneWorkerLearnsOfANeighbourAllKnow(t *testing.T) {
+	d := start(t, http, workers(2))
+	d.handshake(client+":1000", vip+":80", rip1+":8000")
+	d.settle()
+	queued := d.verdicts()[dataplane.Queued]
+	for i := range 20 {
+		d.clientSends(syn(fmt.Sprintf("%s:%d", client, 1001+i), vip+":80", fromVIP))
+	}
+	d.settle()
+	for i, w := range d.stats().Workers {
+		if w.Verdicts[dataplane.ForwardedRequest] == 0 {
+			t.Errorf("worker %d forwarded nothing: the test proves nothing", i)
+		}
+	}
+	if got := d.verdicts()[dataplane.Queued]; got != queued {
+		t.Errorf("%d frames waited for a neighbour that is known", got-queued)
+	}
+}
+
+func TestEachWorkersThreadIsPrepared(t *testing.T) {
+	prepared := make(chan struct{}, 3)
+	d := start(t, http, workers(3), func(o *dataplane.Options, _ *director) {
+		o.Prepare = func() { prepared <- struct{}{} }
+	})
+	d.settle()
+	d.stop()
+	if len(prepared) != 3 {
+		t.Errorf("%d threads of 3 workers were prepared", len(prepared))
+	}
+}
+
 func TestANeighbourThatDoesNotAnswer(t *testing.T) {
 	d := start(t, http, muted(rip1))
 	d.clientSends(syn(client+cport, vip+":80", fromVIP))

@@ -100,6 +100,11 @@ func (w *worker) route(addr uint32) (uint32, bool) {
 	if i, ok := w.hops.index[n]; ok {
 		return i, true
 	}
+	return w.addHop(n), true
+}
+
+// addHop enters a neighbour that is not known yet.
+func (w *worker) addHop(n Neighbour) uint32 {
 	if len(w.hops.list) >= maxHops {
 		w.dropPending()
 		w.hops.list = w.hops.list[:0]
@@ -109,14 +114,18 @@ func (w *worker) route(addr uint32) (uint32, bool) {
 	i := uint32(len(w.hops.list))
 	w.hops.list = append(w.hops.list, hop{Neighbour: n})
 	w.hops.index[n] = i
-	return i, true
+	return i
 }
 
-// learn takes the resolver's answer and sends what has waited for it.
+// learn takes the resolver's answer and sends what has waited for it. A
+// neighbour that only another worker has asked for will be this one's too.
 func (w *worker) learn(n Neighbour, mac packet.MAC, ok bool) {
 	i, known := w.hops.index[n]
 	if !known {
-		return
+		if !ok {
+			return
+		}
+		i = w.addHop(n)
 	}
 	h := &w.hops.list[i]
 	if !ok {

@@ -102,8 +102,11 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 // run carries packets until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	// The thread stays with the worker: its rings are warm in one core's cache.
+	// It ends with the worker too, because Prepare may have changed it.
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if prepare := w.plane.prepare; prepare != nil {
+		prepare()
+	}
 	w.mailbox.begin()
 	defer w.mailbox.end()
 	stop := context.AfterFunc(ctx, w.wake)

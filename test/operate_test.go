@@ -264,11 +264,14 @@ func TestASecondDirectorIsRefused(t *testing.T) {
 func TestTwoCapabilitiesAreEnough(t *testing.T) {
 	top := labtest.Build(t, lab.Options{Realservers: 1, VIPOn: lab.VIPOnNIC})
 	serveNames(t, top, ":80")
-	labtest.StartDirector(t, top, labtest.Start{
+	d := labtest.StartDirector(t, top, labtest.Start{
 		Config: top.Config(web(top, "rr")), Dir: nobodysDir(t), Wrap: nobodyWith("+net_raw,+net_admin"),
 	})
 	if got := get(t, top.Client, "192.168.1.110"); got != "real1" {
 		t.Errorf("answered by %q", got)
+	}
+	if n := strings.Count(d.Stderr().String(), "CAP_SYS_NICE lets them lose fewer packets"); n != 1 {
+		t.Errorf("the log tells %d times of the capability for priority", n)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lvsnat/dataplane/afpacket"
 )
 
 // needed are the capabilities without which no director runs: raw sockets, and
@@ -27,6 +29,17 @@ func checkCapabilities() error {
 		return fmt.Errorf("read the process's capabilities: %w", err)
 	}
 	return lacking(sets[0].Effective)
+}
+
+// preferThread lets a worker's thread run before ordinary programs where that is
+// allowed. It is a matter of speed on a busy box, so a director without the
+// capability runs all the same and says so once.
+func (d *director) preferThread() {
+	if err := afpacket.PreferThread(); err != nil {
+		d.ordinary.Do(func() {
+			d.Log.Info("workers run at the priority of any program; on a busy box CAP_SYS_NICE lets them lose fewer packets", "err", err)
+		})
+	}
 }
 
 func lacking(effective uint32) error {

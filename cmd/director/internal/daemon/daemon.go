@@ -51,6 +51,8 @@ type director struct {
 	control   *control.Server
 	metrics   *metrics.Server // nil: none wanted
 
+	ordinary sync.Once // for telling that workers have no priority
+
 	changed chan struct{} // the box or the set of connections' realservers has changed
 	failed  chan error    // the first is why the director ends
 	undo    []func() error
@@ -191,6 +193,7 @@ func (d *director) makePlane() error {
 		Placement:   placement,
 		Now:         func() int64 { return int64(time.Since(base)) },
 		Resolver:    d.watcher,
+		Prepare:     d.preferThread,
 		Drained:     d.wake,
 	})
 	if err != nil {
