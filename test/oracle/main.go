@@ -74,24 +74,31 @@ func main() {
 	}
 }
 
+// following is how many words follow each verb.
+var following = map[string]int{sendVerb: 3, freshVerb: 2, sampleVerb: 2, trafficSampleVerb: 4, statesVerb: 1}
+
 func run(ctx context.Context, words []string) error {
 	if len(words) == 0 {
-		return errors.New("name files; see the beginning of main.go")
+		return errors.New("name files; the beginning of test/oracle/main.go says what else there is")
 	}
-	switch verb, rest := words[0], words[1:]; {
-	case verb == sendVerb && len(rest) == 3:
+	verb, rest := words[0], words[1:]
+	if n, ok := following[verb]; ok && len(rest) != n {
+		return fmt.Errorf("%s has %d arguments, not %d; see the beginning of test/oracle/main.go", verb, n, len(rest))
+	}
+	switch verb {
+	case sendVerb:
 		return send(rest[0], rest[1], rest[2])
-	case verb == guestVerb && len(rest) >= 2:
+	case guestVerb:
 		return guest(rest[0], rest[1], rest[2:])
-	case verb == trafficVerb:
+	case trafficVerb:
 		return record(ctx, scriptKind, rest)
-	case verb == freshVerb && len(rest) == 2:
+	case freshVerb:
 		return recordFresh(ctx, rest[0], rest[1])
-	case verb == sampleVerb && len(rest) == 2:
+	case sampleVerb:
 		return recordSample(ctx, rest[0], rest[1])
-	case verb == trafficSampleVerb && len(rest) == 4:
+	case trafficSampleVerb:
 		return recordTraffic(ctx, rest[3], rest[:3]...)
-	case verb == statesVerb && len(rest) == 1:
+	case statesVerb:
 		return recordStates(ctx, rest[0])
 	}
 	return record(ctx, transcriptKind, words)
@@ -135,7 +142,8 @@ func recordTraffic(ctx context.Context, file string, arguments ...string) error 
 // attempts is how often a file is tried. A guest's processes are traced
 // processes of this box, and a signal from elsewhere to one of them ends the
 // guest ("child stopped with signal 18"): seen in about one of five boots on a
-// box that did much else.
+// box that did much else. And a virtual box may itself be halted for a minute,
+// while the guest's timers go on.
 const attempts = 6
 
 // record works through the files one by one.
