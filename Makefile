@@ -17,7 +17,7 @@ PEER_PACKAGES = dpdk-dev libnginx-mod-stream
 # A number of runs, not a time: go test sometimes calls the end of a time a failure.
 FUZZ_TIME ?= 5000x
 
-.PHONY: help build demo test tools check unit scenarios oracle oracle-fresh fuzz bench-once bench bench-quick bench-flood bench-tools clean
+.PHONY: help build demo test tools check unit scenarios oracle oracle-fresh fuzz bench-once bench bench-quick bench-flood bench-tools profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ oracle: ## record anew what the real IPVS in user-mode-linux does and says; many
 oracle-fresh: ## let the real IPVS do something new, and hold it against the director (SEED=); a minute, needs root
 	@sh test/install $(ORACLE_PACKAGES)
 	@sh test/oracle-fresh $(or $(SEED),$(shell date +%s))
+
+profile: ## record anew the packet path's profile that the compiler goes by, about a minute
+	$(GO) test -run '^$$' -bench '^BenchmarkPipeline$$/established/1000$$' -benchtime 10s -cpuprofile bin/pipeline.prof -o bin/dataplane.test ./dataplane
+	$(GO) test -run '^$$' -bench '^BenchmarkPipeline$$/every' -benchtime 5s -cpuprofile bin/flood.prof -o bin/dataplane.test ./dataplane
+	$(GO) test -run '^$$' -bench 'Forward' -benchtime 5s -cpuprofile bin/rings.prof -o bin/afpacket.test ./dataplane/afpacket
+	$(GO) tool pprof -proto bin/pipeline.prof bin/flood.prof bin/rings.prof > cmd/director/default.pgo
 
 fuzz: ## each fuzz target for FUZZ_TIME (5000x, 30s)
 	@sh test/fuzz $(FUZZ_TIME)
