@@ -6,9 +6,8 @@ import "lvsnat/checksum"
 // pointer. Addresses and ports are in host order.
 //
 // An entry belongs to its table: what a caller may write is Hop, HopEpoch, Mark
-// and Opened,
-// and a pointer to it holds until the next call of Insert, Remove or Expire,
-// after which its memory may be another connection's.
+// and Opened, and a pointer to it holds until the next call of Insert, Remove or
+// Expire, after which its memory may be another connection's.
 type Entry struct {
 	ClientAddr  uint32
 	VirtualAddr uint32

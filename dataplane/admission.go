@@ -5,9 +5,11 @@ package dataplane
 // of what arrives are new connections, and there was no moment without work, it
 // admits only so many of clients that are not known to be real as leave such
 // moments, and tries slowly for more. A crowded ring alone says little: it is
-// that after each time the worker had to wait for its processor. To pass over a SYN costs a small part of what it costs to forward it, so
-// that established connections and known clients go on undisturbed. The client
-// behind a SYN that was passed over sends it again after a second.
+// that after each time the worker had to wait for its processor.
+//
+// To pass over a SYN costs a small part of what it costs to forward it, so that
+// established connections and known clients go on undisturbed. The client behind
+// a SYN that was passed over sends it again after a second.
 //
 // The limit falls by an eighth in each interval without such a moment and grows
 // by as much in the others, and ends when nothing had to be passed over for a

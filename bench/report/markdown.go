@@ -20,25 +20,20 @@ func Markdown(w io.Writer, r *result.Report) {
 	facts(w, r)
 	fmt.Fprintln(w)
 	figures(r).write(w)
-	if t := details(r); len(t.rows) > 0 {
-		fmt.Fprintf(w, "\nBehind the figures:\n\n")
-		t.write(w)
-	}
-	if t := floods(r); len(t.rows) > 0 {
-		fmt.Fprintf(w, "\nDuring a SYN flood from 16 million sources, real clients:\n\n")
-		t.write(w)
-	}
-	if t := targets(r); len(t.rows) > 0 {
-		fmt.Fprintf(w, "\nWhat is to be reached, of what was measured here:\n\n")
-		t.write(w)
-	}
-	if t := costs(r); len(t.rows) > 0 {
-		fmt.Fprintf(w, "\nWhat an operation costs in memory, from few to many:\n\n")
-		t.write(w)
-	}
-	if t := lossTable(r); len(t.rows) > 0 {
-		fmt.Fprintf(w, "\nWhat was lost most, frames in a measurement (medians):\n\n")
-		t.write(w)
+	for _, part := range []struct {
+		title string
+		table *table
+	}{
+		{"Behind the figures", details(r)},
+		{"During a SYN flood from 16 million sources, real clients", floods(r)},
+		{"What is to be reached, of what was measured here", targets(r)},
+		{"What an operation costs in memory, from few to many", costs(r)},
+		{"What was lost most, frames in a measurement (medians)", lossTable(r)},
+	} {
+		if len(part.table.rows) > 0 {
+			fmt.Fprintf(w, "\n%s:\n\n", part.title)
+			part.table.write(w)
+		}
 	}
 	if n := r.Disturbed(); n > 0 {
 		fmt.Fprintf(w, "\n%d of %d measurements were disturbed: other programs or other machines took processor time.\n", n, len(r.Samples))
