@@ -142,10 +142,11 @@ func (s *socket) dead() bool {
 	return err != nil || bound.(*unix.SockaddrLinklayer).Ifindex < 0
 }
 
-// Read fetches the next packet from the socket's queue.
+// Read fetches the next packet from the socket's queue into b, which is not
+// empty. It does not wait for one.
 func (s *socket) Read(b []byte) (int, error) {
 	for {
-		n, err := unix.Read(s.fd, b)
+		n, err := fetch(s.fd, b)
 		// An error that the link left behind is told once, by whichever call
 		// comes next; the queue is as it was.
 		if err == unix.EINTR || err == unix.ENETDOWN {
