@@ -20,17 +20,20 @@ type Run struct {
 	Package string // from the module's root
 	Pattern string // of -bench
 	Time    string // of -benchtime
+	Count   int    // how often each benchmark runs
 }
 
 // All is what a full benchmark runs: cost over the number of connections,
 // services and realservers, and what the targets ask for.
 var All = []Run{
-	{"./dataplane", "^Benchmark(Pipeline|Flows|Workers)$", "1s"},
-	{"./dataplane", "^BenchmarkMemory$", "1x"},
-	{"./dataplane", "^BenchmarkTurnLatency$", "16s"},
-	{"./conntrack", "^BenchmarkFind$/^connections=/^touched", "0.2s"},
-	{"./conntrack", "^BenchmarkOpenAndExpire$", "0.2s"},
-	{"./scheduler", "^Benchmark(Pick|ServiceFor)$", "0.02s"},
+	{"./dataplane", "^BenchmarkPipeline$", "1s", 1},
+	{"./dataplane", "^BenchmarkPipeline$/^established$/^1000$", "0.2s", 10},
+	{"./dataplane", "^Benchmark(Flows|Workers)$", "0.2s", 10},
+	{"./dataplane", "^BenchmarkMemory$", "1x", 1},
+	{"./dataplane", "^BenchmarkTurnLatency$", "16s", 1},
+	{"./conntrack", "^BenchmarkFind$/^connections=/^touched", "0.2s", 1},
+	{"./conntrack", "^BenchmarkOpenAndExpire$", "0.2s", 1},
+	{"./scheduler", "^Benchmark(Pick|ServiceFor)$", "0.02s", 1},
 }
 
 // profile is what the compiler goes by when it builds the director, so its parts
@@ -39,7 +42,7 @@ const profile = "cmd/director/default.pgo"
 
 // Do carries out one run in the module that the working directory is in.
 func (r Run) Do(ctx context.Context) ([]result.Benchmark, error) {
-	command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", r.Pattern, "-benchtime", r.Time, "-pgo", profile, r.Package)
+	command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", r.Pattern, "-benchtime", r.Time, "-count", strconv.Itoa(r.Count), "-pgo", profile, r.Package)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, out)

@@ -73,7 +73,7 @@ func TestTheRunsCanBeUnderstood(t *testing.T) {
 			}
 		}
 	}
-	if _, err := (Run{Package: "./no-such-package", Pattern: ".", Time: "1x"}).Do(t.Context()); err == nil {
+	if _, err := (Run{Package: "./no-such-package", Pattern: ".", Time: "1x", Count: 1}).Do(t.Context()); err == nil {
 		t.Error("a package that is not there was measured")
 	}
 }
