@@ -12,11 +12,10 @@ import (
 // run, when it has run for 10 ms, and then looks for more of them every 20 us
 // (retake and sysmon in runtime/proc.go). Workers are in a call nearly always, so
 // that the looking took a tenth of a processor, and being robbed some more: 50
-// connections got 0.85 of the requests, and their 99th percentile was 1.4 times as
-// long. The price is that a garbage collection waits for the calls to return,
-// in which many frames may go a long way, on veth through the peer's whole
-// receive path, and others may have the processor for some milliseconds. But
-// collections are rare where no packet allocates.
+// connections got 0.87 of the requests. The price is that a garbage collection
+// waits for the calls to return, in which many frames may go a long way, on veth
+// through the peer's whole receive path, and others may have the processor for
+// some milliseconds. But collections are rare where no packet allocates.
 
 // kick starts the transmission of the ring's requested slots. unix.Sendto has
 // no form without data and address.
