@@ -160,10 +160,8 @@ func TestRequestAndReplyHaveTheSameWorker(t *testing.T) {
 		vip := rapid.Uint32().Draw(t, "VIP")
 		vips := range32(vip, rapid.IntRange(20, 32).Draw(t, "bits"))
 		p := Placement{Workers: workerCounts.Draw(t, "workers"), Seed: rapid.Uint32().Draw(t, "seed"), Virtual: append(addresses32(1, 2, 3), vips)}
-		client, server := rapid.Uint32Min(4).Draw(t, "CIP"), rapid.Uint32Min(4).Draw(t, "RIP")
-		if vips.Contains(address32(client).Addr()) {
-			t.Skip("the client has a VIP itself")
-		}
+		noVIP := func(address uint32) bool { return !vips.Contains(address32(address).Addr()) }
+		client, server := rapid.Uint32Min(4).Filter(noVIP).Draw(t, "CIP"), rapid.Uint32Min(4).Draw(t, "RIP")
 		port := rapid.Uint16().Draw(t, "cport")
 		request := datagram{source: client, sourcePort: port, destination: vip, destinationPort: 80, protocol: 6}
 		reply := datagram{source: server, sourcePort: 8000, destination: client, destinationPort: port, protocol: 6}
