@@ -55,8 +55,8 @@ func Reports(old, new *result.Report, random *rand.Rand) []Change {
 		}
 		changes = append(changes, judge(fmt.Sprintf("%s, %s / %s", w.Name, new.Subject, new.Against), a, b, w.Less, random))
 	}
-	for _, b := range new.Benchmarks {
-		was, is := old.Benchmark(b.Name, perOperation), new.Benchmark(b.Name, perOperation)
+	for _, b := range new.Least() {
+		was, is := old.Benchmark(b.Name, perOperation), b.Values[perOperation]
 		if was != 0 && is != 0 {
 			changes = append(changes, judge(b.Name+", "+perOperation, []float64{was}, []float64{is}, true, random))
 		}

@@ -57,7 +57,7 @@ const legendRoom = 8
 
 // draw is nil when there is nothing to draw.
 func (c *Cost) draw(r *result.Report) (*plot.Plot, error) {
-	curves := c.Curves(r.Benchmarks)
+	curves := c.Curves(r.Least())
 	if len(curves) == 0 {
 		return nil, nil
 	}

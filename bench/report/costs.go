@@ -17,7 +17,7 @@ const steep = 0.5
 func costs(r *result.Report) *table {
 	t := newTable("cost", "from", "to", "ns", "ns", "grows as the power", "")
 	for _, cost := range plots.Costs {
-		curves := cost.Curves(r.Benchmarks)
+		curves := cost.Curves(r.Least())
 		for _, name := range slices.Sorted(maps.Keys(curves)) {
 			points := curves[name]
 			if len(points) < 2 {

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"lvsnat/bench/machine"
@@ -139,18 +139,37 @@ func (r *Report) Ratios(workload, subject, against, metric string) []float64 {
 	return ratios
 }
 
-// Benchmark is a figure of an in-memory benchmark, 0 when it was not run. When
-// it was run more than once it is the least: all these figures are costs, and
-// what disturbs a run in memory only ever makes it cost more.
-func (r *Report) Benchmark(name, unit string) float64 {
-	var values []float64
+// Least returns the in-memory benchmarks, one for each name in the order in which
+// they were run first. Of a figure that was measured more than once it has the
+// least: all are costs, and what disturbs a run in memory only ever makes it
+// cost more.
+func (r *Report) Least() []Benchmark {
+	var least []Benchmark
+	places := make(map[string]int)
 	for _, b := range r.Benchmarks {
-		if v, ok := b.Values[unit]; ok && b.Name == name {
-			values = append(values, v)
+		place, ok := places[b.Name]
+		if !ok {
+			places[b.Name] = len(least)
+			least = append(least, Benchmark{b.Name, maps.Clone(b.Values)})
+			continue
+		}
+		values := least[place].Values
+		for unit, v := range b.Values {
+			if known, ok := values[unit]; !ok || v < known {
+				values[unit] = v
+			}
 		}
 	}
-	if len(values) == 0 {
-		return 0
+	return least
+}
+
+// Benchmark is a figure of an in-memory benchmark as Least has it, 0 when it was
+// not measured.
+func (r *Report) Benchmark(name, unit string) float64 {
+	for _, b := range r.Least() {
+		if b.Name == name {
+			return b.Values[unit]
+		}
 	}
-	return slices.Min(values)
+	return 0
 }

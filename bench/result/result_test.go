@@ -111,6 +111,13 @@ func TestBenchmarksAreFoundByName(t *testing.T) {
 	if got := r.Benchmark("Sum", "MB/s"); got != 0 {
 		t.Errorf("got %v for a unit that is not there", got)
 	}
+	want := []Benchmark{
+		{"Sum", map[string]float64{"ns/op": 3, "B/op": 0}},
+		{"Sum/long", map[string]float64{"ns/op": 100}},
+	}
+	if got := r.Least(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v: each name once", got, want)
+	}
 }
 
 func TestTheLineOfProgressShowsTheNeighbours(t *testing.T) {
