@@ -7,9 +7,9 @@ import (
 
 // Flows is a receiver that never runs dry: its frames are copies of one, with
 // client addresses that follow on each other or come in an order that no cache
-// foresees. It writes them into few slots, as a ring does, so that what is
-// measured behind it is not the fetching of frames from memory. It is for
-// benchmarks; it does not allocate.
+// foresees. It writes them into few slots, as the kernel does with a ring, so
+// that what is measured behind it is not the fetching of frames from memory. It
+// is for benchmarks; it does not allocate.
 type Flows struct {
 	slots  [flowSlots]flowSlot
 	frames [flowSlots]packet.Frame
@@ -19,11 +19,11 @@ type Flows struct {
 	count  uint32
 	random bool
 	next   uint32 // of the sequence, or the generator's state
-	turn   int
+	lent   int    // slots whose frames were lent since Refill
 	stats  packet.ReceiverStats
 }
 
-// flowSlots is a power of two, as many as a small ring has.
+// flowSlots is how many frames Flows writes at once, as many as a small ring has.
 const flowSlots = 512
 
 // A flowSlot leaves the room that the kernel leaves before a frame.
@@ -42,19 +42,31 @@ func NewFlows(frame packet.Frame, count int, random bool) *Flows {
 		n := copy(f.slots[i][16:], frame.Data)
 		f.frames[i] = packet.Frame{Data: f.slots[i][16 : 16+n : 16+n], Offload: frame.Offload}
 	}
+	f.Refill()
 	return f
 }
 
-// Receive lends len(frames) frames and returns their number.
-func (f *Flows) Receive(frames []packet.Frame) int {
-	for i := range frames {
-		slot := f.turn % flowSlots
-		f.turn++
-		f.write(f.frames[slot].Data, f.draw())
-		frames[i] = f.frames[slot]
+// Refill writes the next frames into all slots and returns how many there are.
+// Receive does so by itself when all have been lent. A benchmark that does not
+// want to measure the writing calls Refill after that many frames, while its
+// clock stands.
+func (f *Flows) Refill() int {
+	for i := range f.frames {
+		f.write(f.frames[i].Data, f.draw())
 	}
-	f.stats.Received += uint64(len(frames))
-	return len(frames)
+	f.lent = 0
+	return flowSlots
+}
+
+// Receive lends at most len(frames) frames and returns their number, at least 1.
+func (f *Flows) Receive(frames []packet.Frame) int {
+	if f.lent == flowSlots {
+		f.Refill()
+	}
+	n := copy(frames, f.frames[f.lent:])
+	f.lent += n
+	f.stats.Received += uint64(n)
+	return n
 }
 
 // draw returns the number of the next frame's client.
