@@ -1,15 +1,12 @@
 package afpacket
 
 import (
-	"cmp"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/net/bpf"
 
+	"lvsnat/dataplane/interval"
 	"lvsnat/dataplane/packet"
 )
 
@@ -35,10 +32,6 @@ type Placement struct {
 	FacesClients bool
 }
 
-// maxInstructions is the kernel's limit for a program (BPF_MAXINSNS,
-// linux/bpf_common.h).
-const maxInstructions = 4096
-
 // Offsets of fields from the IPv4 header, where the data of a fanout program
 // begins. They are loaded relative to the data and not by SKF_NET_OFF, because
 // that fails on kernels before 6.16 when the headers lie in a page fragment.
@@ -57,17 +50,46 @@ func (p Placement) Program() ([]bpf.RawInstruction, error) {
 	if p.Workers < 1 {
 		return nil, fmt.Errorf("placement on %d workers, need at least 1", p.Workers)
 	}
-	search := p.searchProgram()
-	var program []bpf.Instruction
-	program = append(program, onlyWithPorts...)
-	program = append(program, search...)
-	program = append(program, loadClientEnd...)
-	program = append(program, ownerProgram(p.Seed, p.Workers)...)
-	raw, err := bpf.Assemble(program)
+	program := p.write(true)
+	if program.Len() > interval.MaxInstructions {
+		program = p.write(false)
+	}
+	raw, err := program.Assemble()
 	if err != nil {
 		return nil, fmt.Errorf("placement of %d virtual addresses: assemble the fanout program: %w", len(p.Virtual), err)
 	}
 	return raw, nil
+}
+
+// write writes the program, with a search for the virtual addresses or without.
+func (p Placement) write(search bool) *interval.Program {
+	var to interval.Program
+	request, reply, owner := to.Label(), to.Label(), to.Label()
+	to.Add(onlyWithPorts...)
+	switch {
+	case search:
+		to.Add(bpf.LoadAbsolute{Off: destinationOffset, Size: 4})
+		to.Search(interval.To(request, intervalsOf(p.Virtual)...), reply)
+	case p.FacesClients:
+		to.Jump(request)
+	}
+	to.Place(reply)
+	to.Add(loadClientEnd(2, destinationOffset)...)
+	to.Jump(owner)
+	to.Place(request)
+	to.Add(loadClientEnd(0, sourceOffset)...)
+	to.Place(owner)
+	to.Add(ownerProgram(p.Seed, p.Workers)...)
+	return &to
+}
+
+// intervalsOf are the addresses of the prefixes.
+func intervalsOf(prefixes []netip.Prefix) []interval.Interval {
+	all := make([]interval.Interval, len(prefixes))
+	for i, prefix := range prefixes {
+		all[i] = interval.OfPrefix(prefix)
+	}
+	return interval.Join(all)
 }
 
 // onlyWithPorts returns 0 for all but unfragmented TCP and UDP over IPv4.
@@ -83,26 +105,16 @@ var onlyWithPorts = []bpf.Instruction{
 	bpf.RetConstant{Val: 0},
 }
 
-// loadClientEnd has two entries, for a reply at its beginning and for a request
-// at requestEntry. It loads the client's address and leaves its port in the
-// first scratch word.
-var loadClientEnd = []bpf.Instruction{
-	bpf.LoadMemShift{Off: versionOffset}, // X: length of the IPv4 header
-	bpf.LoadIndirect{Off: 2, Size: 2},
-	bpf.StoreScratch{Src: bpf.RegA, N: 0},
-	bpf.LoadAbsolute{Off: destinationOffset, Size: 4},
-	bpf.Jump{Skip: 4},
-
-	bpf.LoadMemShift{Off: versionOffset},
-	bpf.LoadIndirect{Off: 0, Size: 2},
-	bpf.StoreScratch{Src: bpf.RegA, N: 0},
-	bpf.LoadAbsolute{Off: sourceOffset, Size: 4},
+// loadClientEnd loads the client's address and leaves its port in the first
+// scratch word.
+func loadClientEnd(portOffset, addressOffset uint32) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadMemShift{Off: versionOffset}, // X: length of the IPv4 header
+		bpf.LoadIndirect{Off: portOffset, Size: 2},
+		bpf.StoreScratch{Src: bpf.RegA, N: 0},
+		bpf.LoadAbsolute{Off: addressOffset, Size: 4},
+	}
 }
-
-const (
-	replyEntry   = 0
-	requestEntry = 5
-)
 
 // ownerProgram is packet.Owner, with the address in A and the port in the first
 // scratch word.
@@ -127,100 +139,4 @@ func ownerProgram(seed uint32, workers int) []bpf.Instruction {
 		bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(workers)},
 		bpf.RetA{},
 	}
-}
-
-// searchProgram goes on at one of loadClientEnd's entries, which must follow
-// it: the one for a request when the packet is for a virtual address.
-func (p Placement) searchProgram() []bpf.Instruction {
-	var t tree
-	t.add(bpf.LoadAbsolute{Off: destinationOffset, Size: 4})
-	t.search(intervalsOf(p.Virtual))
-	rest := len(onlyWithPorts) + len(loadClientEnd) + len(ownerProgram(0, 1))
-	if len(t.program)+rest <= maxInstructions {
-		return t.link()
-	}
-	if p.FacesClients {
-		return []bpf.Instruction{bpf.Jump{Skip: requestEntry}}
-	}
-	return []bpf.Instruction{bpf.Jump{Skip: replyEntry}}
-}
-
-// An interval is addresses in host order, both ends included.
-type interval struct{ first, last uint32 }
-
-// intervalsOf are the addresses of the prefixes in order, with what touches put
-// together.
-func intervalsOf(prefixes []netip.Prefix) []interval {
-	all := make([]interval, len(prefixes))
-	for i, prefix := range prefixes {
-		b := prefix.Masked().Addr().As4()
-		first := binary.BigEndian.Uint32(b[:])
-		all[i] = interval{first, first | uint32(math.MaxUint32>>prefix.Bits())}
-	}
-	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.first, b.first) })
-	var joined []interval
-	for _, next := range all {
-		n := len(joined)
-		if n == 0 || uint64(next.first) > uint64(joined[n-1].last)+1 {
-			joined = append(joined, next)
-			continue
-		}
-		joined[n-1].last = max(joined[n-1].last, next.last)
-	}
-	return joined
-}
-
-// A tree is a program that searches sorted intervals for A by halves.
-// Conditional jumps reach only 255 instructions far, so each one skips a jump
-// that reaches anywhere.
-type tree struct {
-	program []bpf.Instruction
-	hits    []int // jumps to the request entry, to be linked
-	misses  []int // jumps to the reply entry
-}
-
-func (t *tree) add(in bpf.Instruction) { t.program = append(t.program, in) }
-
-// leafSize is how many intervals are compared one by one.
-const leafSize = 4
-
-func (t *tree) search(sorted []interval) {
-	if len(sorted) <= leafSize {
-		t.leaf(sorted)
-		return
-	}
-	middle := len(sorted) / 2
-	t.add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: sorted[middle].first, SkipTrue: 1})
-	upper := len(t.program)
-	t.add(bpf.Jump{})
-	t.search(sorted[:middle])
-	t.program[upper] = bpf.Jump{Skip: uint32(len(t.program) - upper - 1)}
-	t.search(sorted[middle:])
-}
-
-func (t *tree) leaf(sorted []interval) {
-	for _, i := range sorted {
-		if i.first == i.last {
-			t.add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: i.first, SkipTrue: 1})
-		} else {
-			t.add(bpf.JumpIf{Cond: bpf.JumpLessThan, Val: i.first, SkipTrue: 2})
-			t.add(bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: i.last, SkipTrue: 1})
-		}
-		t.hits = append(t.hits, len(t.program))
-		t.add(bpf.Jump{})
-	}
-	t.misses = append(t.misses, len(t.program))
-	t.add(bpf.Jump{})
-}
-
-// link fills in the jumps out of the tree.
-func (t *tree) link() []bpf.Instruction {
-	end := len(t.program)
-	for _, i := range t.hits {
-		t.program[i] = bpf.Jump{Skip: uint32(end + requestEntry - i - 1)}
-	}
-	for _, i := range t.misses {
-		t.program[i] = bpf.Jump{Skip: uint32(end + replyEntry - i - 1)}
-	}
-	return t.program
 }

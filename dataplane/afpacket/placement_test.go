@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/bpf"
 	"pgregory.net/rapid"
 
+	"lvsnat/dataplane/interval"
 	"lvsnat/dataplane/packet"
 )
 
@@ -81,8 +82,8 @@ func machine(t testing.TB, p Placement) *bpf.VM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(raw) > maxInstructions {
-		t.Fatalf("%d instructions, the kernel allows %d", len(raw), maxInstructions)
+	if len(raw) > interval.MaxInstructions {
+		t.Fatalf("%d instructions, the kernel allows %d", len(raw), interval.MaxInstructions)
 	}
 	program, ok := bpf.Disassemble(raw)
 	if !ok {

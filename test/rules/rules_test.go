@@ -19,7 +19,8 @@ var arrows = map[string][]string{
 	"lvsnat/dataplane/packet":   {"lvsnat/checksum"},
 	"lvsnat/conntrack":          {"lvsnat/checksum"},
 	"lvsnat/scheduler":          {},
-	"lvsnat/dataplane/afpacket": {"lvsnat/dataplane/packet", "lvsnat/checksum"},
+	"lvsnat/dataplane/interval": {},
+	"lvsnat/dataplane/afpacket": {"lvsnat/dataplane/interval", "lvsnat/dataplane/packet", "lvsnat/checksum"},
 	"lvsnat/dataplane": {
 		"lvsnat/conntrack", "lvsnat/scheduler", "lvsnat/dataplane/packet", "lvsnat/checksum",
 	},

@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 
+	"lvsnat/dataplane/interval"
 	"lvsnat/scheduler"
 )
 
@@ -72,14 +73,14 @@ func contentsOf(s State) (contents, error) {
 		c[set] = make(elements)
 	}
 	own := newOwnAddrs(s.Local)
-	requests, replies := make(portSpans), make(portSpans)
-	var ranges []span
+	requests, replies := make(portRanges), make(portRanges)
+	var ranges []interval.Interval
 	for _, service := range s.Services {
 		if err := check(service, "virtual service"); err != nil {
 			return c, err
 		}
 		if service.Addr.ManyAddrs() {
-			ranges = append(ranges, spanOf(service.Addr.Prefix()))
+			ranges = append(ranges, interval.OfPrefix(service.Addr.Prefix()))
 		}
 		local := own.in(service.Addr.Prefix())
 		if !service.Addr.ManyAddrs() && len(local) == 0 {
@@ -89,7 +90,7 @@ func contentsOf(s State) (contents, error) {
 			c.addPorts(host{addr, service.Protocol}, service.Addr, services, wholeServices, requests)
 		}
 	}
-	c[vipRanges].addSpans(without(join(ranges), own))
+	c[vipRanges].addIntervals(without(interval.Join(ranges), own))
 	for _, server := range s.Realservers {
 		if err := check(server, "realserver"); err != nil {
 			return c, err
@@ -120,13 +121,13 @@ func (h host) fields() [][]byte { return [][]byte{h.addr.AsSlice(), {h.protocol}
 
 // addPorts adds ports of a host to the set for single ports, the set for all
 // ports, or the ranges.
-func (c contents) addPorts(at host, ports scheduler.Address, single, whole int, ranges portSpans) {
+func (c contents) addPorts(at host, ports scheduler.Address, single, whole int, ranges portRanges) {
 	first, last := ports.Ports()
 	switch {
 	case ports.AllPorts():
 		c[whole].add(at.fields()...)
 	case ports.ManyPorts():
-		ranges[at] = append(ranges[at], span{uint32(first), uint32(last)})
+		ranges[at] = append(ranges[at], interval.Interval{First: uint32(first), Last: uint32(last)})
 	default:
 		c[single].add(append(at.fields(), portField(uint32(first)))...)
 	}

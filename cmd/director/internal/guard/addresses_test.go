@@ -5,20 +5,22 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"lvsnat/dataplane/interval"
 )
 
-// Spans that were joined, with holes in them, hold the same numbers as before,
-// and do not overlap or touch.
-func TestSpansAreJoinedAndHolesAreCut(t *testing.T) {
+// Intervals with holes hold the same numbers as before but the holes, and do not
+// overlap.
+func TestHolesAreCut(t *testing.T) {
 	addr := func(n uint32) netip.Addr { return netip.AddrFrom4([4]byte{0, 0, 0, byte(n)}) }
 	rapid.Check(t, func(t *rapid.T) {
-		var spans []span
+		var intervals []interval.Interval
 		in := make(map[uint32]bool)
-		for range rapid.IntRange(0, 6).Draw(t, "spans") {
+		for range rapid.IntRange(0, 6).Draw(t, "intervals") {
 			first := rapid.Uint32Range(0, 40).Draw(t, "first")
-			s := span{first, first + rapid.Uint32Range(0, 10).Draw(t, "length")}
-			spans = append(spans, s)
-			for n := s.first; n <= s.last; n++ {
+			s := interval.Interval{First: first, Last: first + rapid.Uint32Range(0, 10).Draw(t, "length")}
+			intervals = append(intervals, s)
+			for n := s.First; n <= s.Last; n++ {
 				in[n] = true
 			}
 		}
@@ -28,12 +30,12 @@ func TestSpansAreJoinedAndHolesAreCut(t *testing.T) {
 			own = append(own, addr(hole))
 			delete(in, hole)
 		}
-		left := without(join(spans), newOwnAddrs(own))
+		left := without(interval.Join(intervals), newOwnAddrs(own))
 		for i, s := range left {
-			if i > 0 && s.first <= left[i-1].last {
+			if i > 0 && s.First <= left[i-1].Last {
 				t.Fatalf("%v overlap", left)
 			}
-			for n := s.first; n <= s.last; n++ {
+			for n := s.First; n <= s.Last; n++ {
 				if !in[n] {
 					t.Fatalf("%d is in %v", n, left)
 				}
@@ -46,13 +48,10 @@ func TestSpansAreJoinedAndHolesAreCut(t *testing.T) {
 	})
 }
 
-func TestTheLastAddressesMakeASpan(t *testing.T) {
-	all := join([]span{spanOf(netip.MustParsePrefix("255.255.255.0/24")), spanOf(netip.MustParsePrefix("0.0.0.0/0"))})
-	if len(all) != 1 || all[0] != (span{0, 1<<32 - 1}) {
-		t.Errorf("joined %v", all)
-	}
+func TestTheFirstAndTheLastAddressCanBeHoles(t *testing.T) {
+	all := []interval.Interval{{First: 0, Last: 1<<32 - 1}}
 	left := without(all, newOwnAddrs([]netip.Addr{netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::1")}))
-	if len(left) != 1 || left[0] != (span{1, 1<<32 - 2}) {
+	if len(left) != 1 || left[0] != (interval.Interval{First: 1, Last: 1<<32 - 2}) {
 		t.Errorf("left %v", left)
 	}
 }
