@@ -62,9 +62,19 @@ func (m *memory[T]) forget(now int64) {
 }
 
 // firstLeast returns the eligible server with the least overhead for its
-// weight, the first of equals.
+// weight, the first of equals, or nil.
 func firstLeast(servers []*Realserver, now int64) *Realserver {
-	return (&ties{}).leastForWeight(servers, now, (*Realserver).overhead)
+	var least *Realserver
+	lowest := unavailable
+	for _, rs := range servers {
+		if !rs.eligible() {
+			continue
+		}
+		if c := weightedLeastConnection(rs, now); lowest.above(c) {
+			least, lowest = rs, c
+		}
+	}
+	return least
 }
 
 // crowded reports whether a server has more active connections than its weight

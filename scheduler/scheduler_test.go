@@ -286,15 +286,23 @@ func TestNoChoiceAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkPick is one choice of each algorithm, by the number of servers, of
-// which half are busy.
+// BenchmarkPick is one new connection by each algorithm, by the number of
+// servers, of which half are busy: the choice, and what it counts. As in a flood
+// another one ends for each that comes.
 func BenchmarkPick(b *testing.B) {
 	for _, name := range Names() {
 		for _, servers := range []int{1, 10, 100, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", name, servers), func(b *testing.B) {
 				service := manyServers(b, name, servers)
+				var open [64]*Realserver
 				for client := uint32(0); b.Loop(); client++ {
-					choose(service, Client{Addr: client})
+					connection := &open[client%uint32(len(open))]
+					if *connection != nil {
+						(*connection).Closed(true)
+					}
+					if *connection = choose(service, Client{Addr: client}); *connection != nil {
+						occupy(*connection, 1)
+					}
 				}
 			})
 		}
@@ -304,23 +312,32 @@ func BenchmarkPick(b *testing.B) {
 // manyServers is a service with n servers, of weights 1 to 3, half of them
 // with connections.
 func manyServers(tb testing.TB, scheduler string, n int) *Service {
-	wanted := spec(scheduler)
-	for i := range n {
-		wanted.Realservers = append(wanted.Realservers, RealserverSpec{
-			Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80), Weight: 1 + i%3,
-		})
-	}
-	set := newSet()
-	if err := set.Apply([]ServiceSpec{wanted}); err != nil {
-		tb.Fatal(err)
-	}
-	service := set.Snapshot().Services()[0]
+	service := manyServersOf(tb, newSet(), scheduler, n)
 	for i, rs := range service.Realservers() {
 		if rs.Opened(); i%2 == 0 {
 			rs.Activated()
 		}
 	}
 	return service
+}
+
+// manyServersOf is the only service of a set, with n idle servers.
+func manyServersOf(tb testing.TB, set *Set, scheduler string, n int) *Service {
+	if err := set.Apply([]ServiceSpec{manySpec(scheduler, n, 0)}); err != nil {
+		tb.Fatal(err)
+	}
+	return set.Snapshot().Services()[0]
+}
+
+// manySpec is a service with n servers of weights 1 to 3, which shift shifts.
+func manySpec(scheduler string, n, shift int) ServiceSpec {
+	wanted := spec(scheduler)
+	for i := range n {
+		wanted.Realservers = append(wanted.Realservers, RealserverSpec{
+			Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80), Weight: 1 + (i+shift)%3,
+		})
+	}
+	return wanted
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

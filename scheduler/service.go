@@ -106,6 +106,7 @@ func (s *Service) retire() {
 
 // tellScheduler tells the algorithm of what was changed. The lock is held.
 func (s *Service) tellScheduler() {
+	unwatch(s.servers) // the algorithm may be one that looks at no counts
 	if u, ok := s.scheduler.(Updater); ok {
 		u.Update(s.servers)
 	}
@@ -127,6 +128,7 @@ type Realserver struct {
 	inactive   atomic.Int32
 	overload   atomic.Bool
 	removed    atomic.Bool
+	note       atomic.Pointer[note] // nil while nobody watches the counts
 	warmup     warmup
 	handshake  handshake
 }
@@ -160,18 +162,21 @@ func (r *Realserver) Opened() {
 	if upper := r.upper.Load(); upper != 0 && r.connections() >= upper {
 		r.overload.Store(true)
 	}
+	r.note.Load().set()
 }
 
 // Activated counts a connection over from inactive to active.
 func (r *Realserver) Activated() {
 	r.inactive.Add(-1)
 	r.active.Add(1)
+	r.note.Load().set()
 }
 
 // Deactivated counts a connection over from active to inactive.
 func (r *Realserver) Deactivated() {
 	r.active.Add(-1)
 	r.inactive.Add(1)
+	r.note.Load().set()
 }
 
 // Closed takes a connection out of the count it was in, and opens the server to
@@ -183,13 +188,13 @@ func (r *Realserver) Closed(active bool) {
 	} else {
 		r.inactive.Add(-1)
 	}
-	if !r.overload.Load() {
-		return
+	if r.overload.Load() {
+		n, upper, lower := r.connections(), r.upper.Load(), r.lower.Load()
+		if lower != 0 && n < lower || lower == 0 && n*4 < upper*3 {
+			r.overload.Store(false)
+		}
 	}
-	n, upper, lower := r.connections(), r.upper.Load(), r.lower.Load()
-	if lower != 0 && n < lower || lower == 0 && n*4 < upper*3 {
-		r.overload.Store(false)
-	}
+	r.note.Load().set()
 }
 
 func (r *Realserver) connections() int32 { return r.active.Load() + r.inactive.Load() }

@@ -61,9 +61,13 @@ func (r *Realserver) Share(now int64) float64 {
 	return float64(r.share(now)) / shareUnit
 }
 
+// startsSlowly reports whether the server's share changes by itself, or did when it
+// was last asked for.
+func (r *Realserver) startsSlowly() bool { return r.warmup.since.Load() != 0 }
+
 // warming reports whether the server starts slowly at now.
 func (r *Realserver) warming(now int64) bool {
-	return r.warmup.since.Load() != 0 && r.share(now) < int64(r.Weight())*shareUnit
+	return r.startsSlowly() && r.share(now) < int64(r.Weight())*shareUnit
 }
 
 // takesTurn is for algorithms that go by turns of whole weights: it reports
