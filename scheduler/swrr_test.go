@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -73,4 +74,66 @@ func nginxTurn(servers []*Realserver, earned []int) int {
 	}
 	earned[best] -= total
 	return best
+}
+
+// Whether servers are taken together by their weights or looked at one by one,
+// because thresholds or slow start change what they earn, each choice is the one
+// of nginx's algorithm on the list.
+func TestSmoothWeightedRoundRobinWhileServersFillUpAndWarmUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := sec
+		set := &Set{Now: func() int64 { return now }}
+		for range rapid.IntRange(1, 4).Draw(t, "changes") {
+			if err := set.Apply(nil); err != nil { // so that the next state is a new one in any case
+				t.Fatal(err)
+			}
+			wanted := drawManyServers(t, "swrr")
+			wanted.SlowStart = time.Duration(rapid.IntRange(0, 1).Draw(t, "slow start")) * 10 * time.Second
+			if rapid.Bool().Draw(t, "no thresholds") {
+				for i := range wanted.Realservers {
+					wanted.Realservers[i].Upper = 0
+				}
+			}
+			whole := wanted.Realservers
+			wanted.Realservers = whole[:rapid.IntRange(0, len(whole)-1).Draw(t, "servers at first")]
+			for _, wanted.Realservers = range [][]RealserverSpec{wanted.Realservers, whole} {
+				if err := set.Apply([]ServiceSpec{wanted}); err != nil {
+					t.Fatal(err)
+				}
+				service := set.Snapshot().Services()[0]
+				servers := service.Realservers()
+				earned := make([]int64, len(servers))
+				for range rapid.IntRange(0, 40).Draw(t, "connections") {
+					now += int64(rapid.IntRange(0, 1).Draw(t, "seconds")) * sec
+					got, want := choose(service, Client{Now: now}), nginxChoice(servers, earned, now)
+					if got != want {
+						t.Fatalf("chose %+v, want %+v", got, want)
+					}
+					if got != nil {
+						got.Opened()
+					}
+				}
+			}
+		}
+	})
+}
+
+// nginxChoice is the algorithm on a list, by shares.
+func nginxChoice(servers []*Realserver, earned []int64, now int64) *Realserver {
+	best, total := -1, int64(0)
+	for i, rs := range servers {
+		if !rs.eligible() {
+			continue
+		}
+		earned[i] += rs.share(now)
+		total += rs.share(now)
+		if best < 0 || earned[i] > earned[best] {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	earned[best] -= total
+	return servers[best]
 }
