@@ -5,7 +5,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # Programs that the scenarios in test/ run against the director.
-PACKAGES = curl dnsmasq-base dnsutils ethtool iperf3 iproute2 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
+PACKAGES = curl dnsmasq-base dnsutils ethtool groff-base iperf3 iproute2 iputils-ping ldirectord libcap2-bin nginx-light socat traceroute
 # The real IPVS, in a kernel that is a process.
 ORACLE_PACKAGES = iproute2 ipvsadm kmod user-mode-linux
 TRANSCRIPTS = cmd/director/internal/ipvsadm/testdata/oracle
@@ -17,13 +17,19 @@ PEER_PACKAGES = dpdk-dev libnginx-mod-stream
 # A number of runs, not a time: go test sometimes calls the end of a time a failure.
 FUZZ_TIME ?= 5000x
 
-.PHONY: help build demo test tools check unit scenarios oracle oracle-fresh fuzz bench-once bench bench-quick bench-flood bench-tools profile clean
+.PHONY: help build man demo test tools check unit scenarios oracle oracle-fresh fuzz bench-once bench bench-quick bench-flood bench-tools profile clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the binaries into bin/
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+man: build ## write the man pages into bin/man (their date: SOURCE_DATE_EPOCH)
+	rm -rf bin/man
+	bin/director man bin/man
+	sh packaging/manpage director.yaml 5 'configuration of the director, with every key and its default' < packaging/director.yaml > bin/man/director.yaml.5
+	bin/testlvs -h 2>&1 | sh packaging/manpage testlvs 1 'flood a virtual service from many sources' > bin/man/testlvs.1
 
 demo: build ## see one director, realservers and a client at work (SCHEDULER=, REALSERVERS=, DURATION=)
 	bin/director demo

@@ -40,6 +40,9 @@ func ipvsadmCommand(c *common, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " [WORDS]...",
 		Short: short,
+		Long: "In grammar, listings, messages and exit codes this is the " + name + " of ipvsadm 1.31, for\n" +
+			"a running director. A link of that name to the program is enough for scripts and ldirectord.\n" +
+			"The words are those of " + name + "; -h lists them. --state-dir DIR may come before them.",
 		// The words are ipvsadm's, -h among them.
 		DisableFlagParsing: true,
 		RunE: func(command *cobra.Command, args []string) error {

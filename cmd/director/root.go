@@ -50,6 +50,7 @@ func newRoot(getenv func(string) string) *cobra.Command {
 		ipvsadmCommand(&c, "ipvsadm-restore", "Make services what rules on stdin say, in one step"),
 		cleanupCommand(&c),
 		demoCommand(getenv),
+		manCommand(),
 		versionCommand(&c),
 	)
 	return root
