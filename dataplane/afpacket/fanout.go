@@ -186,10 +186,4 @@ func (f *Fanout) setProgram(program []bpf.RawInstruction) error {
 func (f *Fanout) Dead() bool { return f.receivers[0].socket.dead() }
 
 // Close closes all receivers. Frames that they lent are gone.
-func (f *Fanout) Close() error {
-	var errs []error
-	for _, r := range f.receivers {
-		errs = append(errs, r.close())
-	}
-	return errors.Join(errs...)
-}
+func (f *Fanout) Close() error { return closeEach(f.receivers, (*Receiver).close) }

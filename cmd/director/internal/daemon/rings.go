@@ -59,14 +59,11 @@ func (r *nicRings) lost(nic network.NIC) bool {
 }
 
 func (r *nicRings) close() error {
-	var errs []error
+	err := afpacket.CloseSenders(r.senders)
 	if r.fanout != nil {
-		errs = append(errs, r.fanout.Close())
+		err = errors.Join(r.fanout.Close(), err)
 	}
-	for _, s := range r.senders {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // open opens the rings of all NICs and attaches them to the workers.
