@@ -129,7 +129,7 @@ func (fakeDirector) Status(context.Context) (control.Status, error) {
 	return control.Status{
 		Version: control.Version, Release: "1.2.3", PID: 42, Started: anytime, UptimeSeconds: 3723.5,
 		Config:      control.ConfigStatus{File: "/etc/director.yaml", Loaded: anytime, Error: "director.yaml:1:1: no", Restart: []string{"workers"}},
-		Guard:       control.GuardStatus{Mode: "auto", Active: true, Reason: "the kernel is kept out"},
+		Guard:       control.GuardStatus{Mode: "auto", Active: true, Reason: "the kernel is kept out", Classifier: control.ClassifierStatus{Active: true, Reason: "a tc filter on eth0"}},
 		Workers:     2,
 		TCPProfile:  "rfc",
 		Connections: control.ConnectionsStatus{Current: 10, HalfOpen: 1, Limit: 1000, Evicted: 3, Flood: "shedding", Admitted: 1200},
@@ -205,6 +205,7 @@ configuration   /etc/director.yaml of 2026-11-23 08:00:00
 last reload     failed: director.yaml:1:1: no
 restart needed  for the changed [workers]
 guard           in force: the kernel is kept out
+classifier      in force: a tc filter on eth0
 workers         2
 TCP profile     rfc
 connections     10 of 1000, 1 half-open, 3 evicted

@@ -45,6 +45,9 @@ func writeStatus(w io.Writer, s control.Status) error {
 		fmt.Fprintf(t, "restart needed\tfor the changed %v\n", s.Config.Restart)
 	}
 	fmt.Fprintf(t, "guard\t%s: %s\n", inForce(s.Guard.Active), s.Guard.Reason)
+	if c := s.Guard.Classifier; c.Reason != "" {
+		fmt.Fprintf(t, "classifier\t%s: %s\n", inForce(c.Active), c.Reason)
+	}
 	fmt.Fprintf(t, "workers\t%d\n", s.Workers)
 	fmt.Fprintf(t, "TCP profile\t%s\n", s.TCPProfile)
 	fmt.Fprintf(t, "connections\t%d of %d, %d half-open, %d evicted\n",

@@ -36,9 +36,17 @@ type ConfigStatus struct {
 // GuardStatus says whether and why the kernel is kept from the director's
 // traffic.
 type GuardStatus struct {
-	Mode   string `json:"mode"` // auto, nft or none, as configured
+	Mode       string           `json:"mode"` // auto, nft or none, as configured
+	Active     bool             `json:"active"`
+	Reason     string           `json:"reason"`
+	Classifier ClassifierStatus `json:"classifier"`
+}
+
+// ClassifierStatus says whether the guard drops requests before they reach its
+// nft rules, which saves time, and where or why not.
+type ClassifierStatus struct {
 	Active bool   `json:"active"`
-	Reason string `json:"reason"`
+	Reason string `json:"reason"` // empty without a guard
 }
 
 // ConnectionsStatus counts the connections of all workers.

@@ -44,11 +44,13 @@ type view struct {
 	restart     []string
 	guardActive bool
 	guardReason string
+	classifier  control.ClassifierStatus
 	virtual     []netip.Prefix
 }
 
 // showLocked lets those who look see what is in force now.
 func (d *director) showLocked() {
+	classifying, why := d.guard.Classifier()
 	d.shown.Store(&view{
 		config:      d.config,
 		loaded:      d.loaded,
@@ -56,6 +58,7 @@ func (d *director) showLocked() {
 		restart:     d.restart,
 		guardActive: d.guard.active,
 		guardReason: d.guard.reason,
+		classifier:  control.ClassifierStatus{Active: classifying, Reason: why},
 		virtual:     d.virtual,
 	})
 }
@@ -67,6 +70,7 @@ func (d *director) Facts() metrics.Facts {
 		NICs:         d.nics,
 		GuardMode:    string(v.config.Guard),
 		GuardActive:  v.guardActive,
+		Classifying:  v.classifier.Active,
 		TCPProfile:   v.config.TCPProfile.String(),
 		ARPConflicts: d.announcer.Stats().Conflicts,
 		ReloadOK:     v.reloadError == nil,
@@ -89,7 +93,7 @@ func (d *director) Status(ctx context.Context) (control.Status, error) {
 		Started:           d.started,
 		UptimeSeconds:     time.Since(d.started).Seconds(),
 		Config:            control.ConfigStatus{File: d.File, Loaded: v.loaded, Restart: v.restart},
-		Guard:             control.GuardStatus{Mode: string(v.config.Guard), Active: v.guardActive, Reason: v.guardReason},
+		Guard:             control.GuardStatus{Mode: string(v.config.Guard), Active: v.guardActive, Reason: v.guardReason, Classifier: v.classifier},
 		Workers:           d.workers,
 		TCPProfile:        v.config.TCPProfile.String(),
 		Packets:           make(map[string]uint64, dataplane.NumVerdicts),

@@ -2,13 +2,9 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-
-	"github.com/google/nftables"
 
 	"lvsnat/cmd/director/internal/control"
 	"lvsnat/cmd/director/internal/guard"
@@ -46,16 +42,9 @@ func exists(path string) bool {
 
 // cleanGuard removes the guard if there is one.
 func cleanGuard() ([]string, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return nil, fmt.Errorf("look for the guard: %w", err)
-	}
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyNetdev)
-	if err != nil {
-		return nil, fmt.Errorf("look for the guard: %w", err)
-	}
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == guard.Table }) {
-		return nil, nil
+	left, err := guard.Left()
+	if err != nil || len(left) == 0 {
+		return nil, err
 	}
 	g, err := guard.New()
 	if err != nil {
@@ -64,5 +53,8 @@ func cleanGuard() ([]string, error) {
 	if err := g.Remove(); err != nil {
 		return nil, err
 	}
-	return []string{"guard: nft table netdev " + guard.Table}, nil
+	for i := range left {
+		left[i] = "guard: " + left[i]
+	}
+	return left, nil
 }

@@ -26,7 +26,7 @@ func TestADirectorTellsHowItIsAndLeavesNothing(t *testing.T) {
 		if s.Release != "1.2.3" || s.Workers != 2 || s.Connections.Limit != 1000 || s.Config.File != r.file {
 			t.Errorf("status %+v", s)
 		}
-		if !s.Guard.Active || s.Guard.Mode != "auto" || !guarded(t) {
+		if !s.Guard.Active || s.Guard.Mode != "auto" || !guarded(t) || !s.Guard.Classifier.Active {
 			t.Errorf("guard %+v", s.Guard)
 		}
 		if len(s.NICs) != 2 || s.NICs[0].Name != "eth0" || s.NICs[0].Role != "vip" || s.NICs[1].Role != "dip" || !s.NICs[1].Up || s.NICs[1].MTU != 1500 {
@@ -97,7 +97,7 @@ func TestCleanupRemovesWhatACrashLeftAndSaysWhat(t *testing.T) {
 		}
 		removed, err := Cleanup(dir)
 		must(t, err)
-		if want := []string{"lock " + lock, "guard: nft table netdev lvsnat", "control socket " + socket}; !slices.Equal(removed, want) {
+		if want := []string{"lock " + lock, "guard: nft table netdev lvsnat", "guard: tc filter on eth0", "control socket " + socket}; !slices.Equal(removed, want) {
 			t.Errorf("removed %q, want %q", removed, want)
 		}
 		nothingLeft(t, dir)
@@ -189,7 +189,7 @@ func TestMetricsAreServed(t *testing.T) {
 		must(t, err)
 		must(t, response.Body.Close())
 		for _, want := range []string{
-			`director_guard{mode="auto"} 1`, `director_build_info{goversion="",revision="",version="1.2.3"} 1`,
+			`director_guard{mode="auto"} 1`, `director_guard_classifier 1`, `director_build_info{goversion="",revision="",version="1.2.3"} 1`,
 			`director_ring_drops_total{nic="eth1",worker="1"} 0`, "director_config_last_reload_successful 1",
 			`node_ipvs_backend_weight{local_address="192.168.1.110",local_mark="",local_port="80",proto="TCP",remote_address="10.1.1.2",remote_port="80"} 1`,
 		} {

@@ -10,6 +10,8 @@ type guardian struct {
 	*guard.Guard
 	active bool
 	reason string
+
+	classifier string // why it is there or not, as the log has it last
 }
 
 // decide says whether the guard is to be there in a mode and state.
@@ -83,6 +85,7 @@ func (d *director) takeDownGuard() error {
 // keepGuardLocked brings the guard up to date. Without one, it looks whether
 // that is still safe: an address that was added to the box may be a VIP.
 func (d *director) keepGuardLocked() error {
+	defer d.tellOfClassifierLocked()
 	s := handled(nil, d.plane.Services(), d.box().Local)
 	if d.guard.active {
 		return d.guard.Set(s)
@@ -96,4 +99,14 @@ func (d *director) keepGuardLocked() error {
 		return err
 	}
 	return d.guard.apply(use, reason, s)
+}
+
+// tellOfClassifierLocked logs what has become of the guard's classifier. It is a
+// matter of speed only, so that it is never worth a warning.
+func (d *director) tellOfClassifierLocked() {
+	active, why := d.guard.Classifier()
+	if why != "" && why != d.guard.classifier {
+		d.Log.Info("guard: classifier", "active", active, "reason", why)
+	}
+	d.guard.classifier = why
 }

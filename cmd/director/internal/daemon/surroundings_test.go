@@ -29,6 +29,13 @@ func TestTheGuardsModeChangesAtRunTime(t *testing.T) {
 			if g := r.status().Guard; g.Mode != step.mode || g.Active != step.active || guarded(t) != step.active {
 				t.Errorf("guard: %s gives %+v", step.mode, g)
 			}
+			wanted := 0
+			if step.active {
+				wanted = 2
+			}
+			if left, err := guard.Left(); err != nil || len(left) != wanted {
+				t.Errorf("guard: %s: %v, %v, want %d things", step.mode, left, err, wanted)
+			}
 		}
 		r.end()
 	})
@@ -39,8 +46,8 @@ func TestAGuardThatACrashLeftGoesWhenNoneIsWanted(t *testing.T) {
 		box(t)
 		leaveGuard(t)
 		r := start(t, oneService+"guard: none\n", nil)
-		if guarded(t) {
-			t.Error("the guard is still there")
+		if left, err := guard.Left(); err != nil || len(left) > 0 {
+			t.Errorf("left of the guard: %v, %v", left, err)
 		}
 		r.end()
 	})

@@ -8,6 +8,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	mdpacket "github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
 
 	"lvsnat/cmd/director/internal/nstest"
 )
@@ -138,10 +140,70 @@ func (b *box) send(t *testing.T, nic string, frame []byte) {
 	}
 }
 
-// counts says how many frames came to the guard on a NIC, and how many got past it.
+// counts says how many frames came to the guard on a NIC, and how many got past
+// it. What the classifier drops the first witness does not see.
 func (b *box) counts(t *testing.T, nic string) (arrived, passed uint64) {
 	t.Helper()
-	return b.counter(t, nic, "before", 0), b.counter(t, nic, "after", 0)
+	return b.counter(t, nic, "before", 0) + b.shot(t, nic), b.counter(t, nic, "after", 0)
+}
+
+// shot is how many frames filters have dropped on a NIC.
+func (b *box) shot(t testing.TB, nic string) (drops uint64) {
+	t.Helper()
+	qdiscs, err := b.QdiscList(b.Link(nic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range qdiscs {
+		if q.Type() == clsact || q.Type() == "ingress" {
+			drops += uint64(q.Attrs().Statistics.Queue.Drops)
+		}
+	}
+	return drops
+}
+
+// hinder takes the place of the classifier, so that the rules are alone.
+func (b *box) hinder(t testing.TB, nic string) {
+	t.Helper()
+	b.addClsact(t, nic, nil)
+	b.addFilter(t, nic, atIngress, allProtocols(filterPriority)+1) // another protocol
+}
+
+// addClsact adds a qdisc of somebody else's. A block is one that NICs share.
+func (b *box) addClsact(t testing.TB, nic string, block *uint32) {
+	t.Helper()
+	q := clsactOf(b.Link(nic).Attrs().Index)
+	attrs := netlink.QdiscAttrs{LinkIndex: q.index, Handle: q.handle, Parent: q.parent, IngressBlock: block}
+	if err := b.QdiscAdd(&netlink.Clsact{QdiscAttrs: attrs}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addFilter adds a filter of somebody else's, which lets all go on.
+func (b *box) addFilter(t testing.TB, nic string, direction, info uint32) {
+	t.Helper()
+	raw, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: actionPass}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter := tcObject{index: b.Link(nic).Attrs().Index, kind: filterKind, handle: 1, parent: direction, info: info}
+	b.Do(func() {
+		if err := replaceFilter(filter, raw); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// filters lists the filters on a NIC in one direction.
+func (b *box) filters(t testing.TB, nic string, direction uint32) (list []tcObject) {
+	t.Helper()
+	b.Do(func() {
+		var err error
+		if list, err = filters(b.Link(nic).Attrs().Index, direction); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return list
 }
 
 func (b *box) counter(t *testing.T, nic, chain string, rule int) uint64 {

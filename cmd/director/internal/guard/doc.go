@@ -21,7 +21,12 @@
 // It never drops ARP, IPv6, or anything to the box's own addresses but the
 // services, so ssh and health checks stay as they are.
 //
-// All changes are single transactions. The table outlives the process: after a
-// crash the kernel must not reset the connections that the next start takes
-// over. [Guard.Remove] takes it away.
+// In front of the table, on the VIP NIC, a tc filter drops most requests before
+// nftables looks at them. It is for speed only: it drops nothing that the table
+// does not, and where it cannot be, the table does it all.
+//
+// All changes of the table are single transactions, and the filter's program is
+// replaced in one step after them. Both outlive the process: after a crash the
+// kernel must not reset the connections that the next start takes over.
+// [Guard.Remove] takes them away.
 package guard

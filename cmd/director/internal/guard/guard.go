@@ -11,6 +11,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"lvsnat/dataplane"
 	"lvsnat/scheduler"
 )
 
@@ -34,10 +35,11 @@ type Guard struct {
 	nics []string
 	conn *nftables.Conn
 
-	mu        sync.Mutex
-	ruleset   *ruleset // guarded by mu
-	installed contents // guarded by mu; what the kernel has
-	indexes   []int    // guarded by mu; of the NICs that the kernel's hooks are on
+	mu         sync.Mutex
+	ruleset    *ruleset   // guarded by mu
+	installed  contents   // guarded by mu; what the kernel has
+	indexes    []int      // guarded by mu; of the NICs that the kernel's hooks are on
+	classifier classifier // guarded by mu
 }
 
 // writeBuffer is room for a transaction with about 100,000 elements. The
@@ -65,7 +67,7 @@ func New(nics ...string) (*Guard, error) {
 // often as one likes, and must be when the services, the box's addresses or a
 // NIC's index have changed: the hook goes away with its NIC. When somebody else
 // has removed the table (`nft flush ruleset`), Set puts it back. On an error
-// the kernel has what it had.
+// the kernel has what it had, or the classifier is late.
 func (g *Guard) Set(s State) error {
 	wanted, err := contentsOf(s)
 	if err != nil {
@@ -74,6 +76,14 @@ func (g *Guard) Set(s State) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	nics, indexes := present(g.nics)
+	if err := g.setRulesLocked(wanted, nics, indexes); err != nil {
+		return err
+	}
+	return g.classifier.set(g.nics[dataplane.VIPPort], indexes[dataplane.VIPPort], wanted)
+}
+
+// setRulesLocked makes the rules those of wanted.
+func (g *Guard) setRulesLocked(wanted contents, nics []hook, indexes []int) error {
 	hooks, err := g.hooksLocked()
 	if err != nil {
 		return err
@@ -169,10 +179,16 @@ func (g *Guard) installLocked(wanted contents, nics []hook, indexes []int, prior
 	return nil
 }
 
-// Remove takes the guard away. It is no error when there is none.
+// Remove takes the guard away, its classifier from whatever NIC it is on. It is
+// no error when there is none.
 func (g *Guard) Remove() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.classifier = classifier{}
+	return errors.Join(sweep(0), g.removeRulesLocked())
+}
+
+func (g *Guard) removeRulesLocked() error {
 	g.ruleset.remove(g.conn)
 	if err := g.conn.Flush(); err != nil {
 		return fmt.Errorf("guard: remove table netdev %s: %w", g.ruleset.table.Name, explain(err))

@@ -116,22 +116,32 @@ type dropTest struct {
 
 func checkDrops(t *testing.T, tests []dropTest) {
 	t.Helper()
-	for _, tagged := range []bool{false, true} {
-		box := newBox(t)
-		g := box.guard(t)
-		box.set(t, g, handled)
-		for _, tt := range tests {
-			name, frame := tt.name, ethernet(box.mac(tt.nic), layers.EthernetTypeIPv4, tt.packet)
-			if tagged {
-				name, frame = name+", VLAN-tagged", tag(frame)
-			}
-			t.Run(name, func(t *testing.T) {
-				if dropped := !box.passes(t, tt.nic, frame); dropped != tt.dropped {
-					t.Errorf("dropped: %v, want %v", dropped, tt.dropped)
+	eachWay(t, func(t *testing.T, box *box) {
+		box.set(t, box.guard(t), handled)
+		for _, tagged := range []bool{false, true} {
+			for _, tt := range tests {
+				name, frame := tt.name, ethernet(box.mac(tt.nic), layers.EthernetTypeIPv4, tt.packet)
+				if tagged {
+					name, frame = name+", VLAN-tagged", tag(frame)
 				}
-			})
+				t.Run(name, func(t *testing.T) {
+					if dropped := !box.passes(t, tt.nic, frame); dropped != tt.dropped {
+						t.Errorf("dropped: %v, want %v", dropped, tt.dropped)
+					}
+				})
+			}
 		}
-	}
+	})
+}
+
+// eachWay tests the rules behind the classifier and the rules alone.
+func eachWay(t *testing.T, f func(*testing.T, *box)) {
+	t.Run("with classifier", func(t *testing.T) { f(t, newBox(t)) })
+	t.Run("rules alone", func(t *testing.T) {
+		box := newBox(t)
+		box.hinder(t, "eth0")
+		f(t, box)
+	})
 }
 
 func TestGuardLeavesOtherProtocolsAlone(t *testing.T) {
@@ -156,8 +166,9 @@ func TestGuardLeavesOtherProtocolsAlone(t *testing.T) {
 	}
 }
 
-func TestGuardFollowsChanges(t *testing.T) {
-	box := newBox(t)
+func TestGuardFollowsChanges(t *testing.T) { eachWay(t, testGuardFollowsChanges) }
+
+func testGuardFollowsChanges(t *testing.T, box *box) {
 	g := box.guard(t)
 	toOwn := ethernet(box.mac("eth0"), layers.EthernetTypeIPv4, tcp(client, 1024, ownVIP, 80))
 	toOwnSSH := ethernet(box.mac("eth0"), layers.EthernetTypeIPv4, tcp(client, 1024, ownVIP, 22))
@@ -195,7 +206,8 @@ func TestGuardFollowsChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		expect(t, "flushed", toOwn, false)
+		byClassifier, _ := g.Classifier()
+		expect(t, "flushed", toOwn, byClassifier)
 		box.set(t, g, handled)
 		expect(t, "put back", toOwn, true)
 	})
@@ -271,8 +283,8 @@ func TestOneNICIsHookedOnce(t *testing.T) {
 	if box.passes(t, "eth0", toOwn) {
 		t.Error("not dropped")
 	}
-	if n := box.dropCounters(t)["services"]; n != 1 {
-		t.Errorf("the rule counted %d packets, want 1", n)
+	if n := box.shot(t, "eth0") + box.dropCounters(t)["services"]; n != 1 {
+		t.Errorf("counted %d packets, want 1", n)
 	}
 }
 
@@ -301,8 +313,9 @@ func TestGuardHoldsTenThousandServices(t *testing.T) {
 
 // While services change, and while another process takes over, no packet that
 // is to be dropped gets past the guard.
-func TestGuardHasNoGap(t *testing.T) {
-	box := newBox(t)
+func TestGuardHasNoGap(t *testing.T) { eachWay(t, testGuardHasNoGap) }
+
+func testGuardHasNoGap(t *testing.T, box *box) {
 	g := box.guard(t)
 	box.set(t, g, handled)
 	more := handled
@@ -331,6 +344,9 @@ func TestGuardHasNoGap(t *testing.T) {
 	}
 	if passed != 0 {
 		t.Errorf("%d of %d packets got past the guard", passed, arrived)
+	}
+	if active, _ := g.Classifier(); active && box.shot(t, "eth0") != arrived {
+		t.Errorf("the classifier has dropped %d of %d packets", box.shot(t, "eth0"), arrived)
 	}
 }
 

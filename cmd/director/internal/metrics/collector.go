@@ -25,6 +25,7 @@ type Facts struct {
 	NICs         []string // names by port number
 	GuardMode    string   // auto, nft or none
 	GuardActive  bool
+	Classifying  bool   // whether the guard has its classifier
 	TCPProfile   string // ipvs or rfc
 	ARPConflicts uint64
 	ReloadOK     bool      // the last reading of the configuration file succeeded

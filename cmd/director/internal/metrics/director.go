@@ -28,6 +28,7 @@ var (
 
 	arpConflicts  = desc("director_arp_conflicts_total", "ARP packets in which another machine said that it has a virtual address.")
 	guard         = desc("director_guard", "Whether the guard keeps the kernel from the director's traffic, by configured mode.", "mode")
+	classifier    = desc("director_guard_classifier", "Whether a tc filter drops requests before they reach the guard's rules.")
 	tcpProfile    = desc("director_tcp_profile", "A metric with the constant value 1, labelled by the rules for TCP connections.", "profile")
 	reloadOK      = desc("director_config_last_reload_successful", "Whether the last reading of the configuration file succeeded.")
 	reloadSuccess = desc("director_config_last_reload_success_timestamp_seconds", "When the configuration in force was read, in seconds since 1970.")
@@ -38,12 +39,13 @@ var directorDescs = []*prometheus.Desc{
 	packets, queuedSent, queuedLost, connections, halfOpen, limit, evicted,
 	floodStage, floodAdmitted,
 	ringReceived, ringDrops, ringTruncated, transmitSent, transmitDrops,
-	arpConflicts, guard, tcpProfile, reloadOK, reloadSuccess, buildInfo,
+	arpConflicts, guard, classifier, tcpProfile, reloadOK, reloadSuccess, buildInfo,
 }
 
 func collectFacts(send sender, facts Facts) {
 	send.counter(arpConflicts, facts.ARPConflicts)
 	send.gauge(guard, truth(facts.GuardActive), facts.GuardMode)
+	send.gauge(classifier, truth(facts.Classifying))
 	send.gauge(tcpProfile, 1, facts.TCPProfile)
 	send.gauge(reloadOK, truth(facts.ReloadOK))
 	send.gauge(reloadSuccess, float64(facts.ConfigLoaded.UnixMilli())/1000)
