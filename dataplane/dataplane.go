@@ -17,6 +17,7 @@ import (
 // Options are what New needs.
 type Options struct {
 	Workers     int                // at least 1
+	Gather      bool               // may one thread carry several workers, when that serves better?
 	Connections int                // hard cap of all tables together, shared out evenly
 	Profile     conntrack.Profile  // the rules for TCP connections
 	Timeouts    conntrack.Timeouts // of idle connections, by state; the profile's
@@ -36,6 +37,9 @@ type Dataplane struct {
 	network  atomic.Pointer[network]
 	clients  *clients
 	workers  []*worker
+	threads  []*thread    // by worker
+	group    atomic.Int32 // how many workers are carried by one thread
+	gathers  bool
 	now      func() int64
 	prepare  func()
 	drained  func()
@@ -58,6 +62,7 @@ func New(o Options) (*Dataplane, error) {
 	}
 	d := &Dataplane{
 		now:     o.Now,
+		gathers: o.Gather && o.Workers > 1,
 		prepare: o.Prepare,
 		drained: o.Drained,
 		retired: make(map[scheduler.Key]Traffic),
@@ -76,28 +81,41 @@ func New(o Options) (*Dataplane, error) {
 			return nil, err
 		}
 		d.workers = append(d.workers, w)
+		d.threads = append(d.threads, newThread(w))
 	}
+	d.group.Store(1)
 	connectInboxes(d.workers)
 	return d, nil
 }
 
-// Attach gives a worker its ports, one or two by port number, and the waiter
-// that watches their receivers. It is called before Run and again when a NIC
-// was lost and opened anew; when it returns, the worker no longer uses what it
-// had before.
-func (d *Dataplane) Attach(ctx context.Context, id int, ports []Port, waiter Waiter) error {
-	return d.workers[id].do(ctx, func(w *worker) { w.attach(ports, waiter) })
+// Attach gives a worker its ports, one or two by port number, and the waiters of
+// the groups of workers that begin with it, see [GroupsOf]. It is called before
+// Run and again when a NIC was lost and opened anew; when it has returned for
+// all workers, none uses what it had before.
+func (d *Dataplane) Attach(ctx context.Context, id int, ports []Port, waiters []Waiter) error {
+	return d.workers[id].do(ctx, func(w *worker) { w.attach(ports, waiters) })
 }
 
 // Run runs the workers until ctx ends. It returns when all have stopped, and
 // the connection tables are gone then. It is called once.
 func (d *Dataplane) Run(ctx context.Context) error {
-	var running sync.WaitGroup
+	stop := context.AfterFunc(ctx, d.rouse)
+	defer stop()
 	for _, w := range d.workers {
-		running.Go(func() { w.run(ctx) })
+		w.mailbox.begin()
+	}
+	var running sync.WaitGroup
+	for _, t := range d.threads {
+		running.Go(func() { t.run(ctx) })
 	}
 	running.Go(func() { d.tidy(ctx) })
+	if d.gathers {
+		running.Go(func() { newGatherer(d).run(ctx) })
+	}
 	running.Wait()
+	for _, w := range d.workers {
+		w.mailbox.end()
+	}
 	return d.close()
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,7 +52,8 @@ type director struct {
 	vip, dip []*packettest.Receiver // by worker
 	vipOut   []*packettest.Sender
 	dipOut   []*packettest.Sender
-	waiters  []*packettest.Waiter
+	waiters  [][]*packettest.Waiter // by worker, then by the groups that begin with it
+	group    int                    // how many workers a thread carries
 	network  dataplane.Network
 	stop     func()
 
@@ -84,6 +87,7 @@ func start(t testing.TB, services []scheduler.ServiceSpec, settings ...setting) 
 	t.Helper()
 	d := &director{
 		t:     t,
+		group: 1,
 		mute:  make(map[uint32]bool),
 		asked: make(chan dataplane.Neighbour, 1024),
 		network: dataplane.Network{
@@ -115,9 +119,7 @@ func start(t testing.TB, services []scheduler.ServiceSpec, settings ...setting) 
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	for i := range options.Workers {
-		d.attach(ctx, i)
-	}
+	d.attach(ctx, options.Workers)
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := d.Run(ctx); err != nil {
@@ -130,19 +132,31 @@ func start(t testing.TB, services []scheduler.ServiceSpec, settings ...setting) 
 	return d
 }
 
-func (d *director) attach(ctx context.Context, worker int) {
-	vip, dip := packettest.NewReceiver(d.t), packettest.NewReceiver(d.t)
-	vipOut, dipOut := packettest.NewSender(d.t), packettest.NewSender(d.t)
-	waiter := packettest.NewWaiter(&d.clock, vip, dip)
-	d.vip, d.dip = append(d.vip, vip), append(d.dip, dip)
-	d.vipOut, d.dipOut = append(d.vipOut, vipOut), append(d.dipOut, dipOut)
-	d.waiters = append(d.waiters, waiter)
-	ports := []dataplane.Port{{Receiver: vip, Sender: vipOut}, {Receiver: dip, Sender: dipOut}}
-	if len(d.network.Links) == 1 {
-		ports = ports[:1]
+// attach gives each worker in-memory NICs.
+func (d *director) attach(ctx context.Context, workers int) {
+	first := len(d.vip)
+	for range workers {
+		d.vip, d.dip = append(d.vip, packettest.NewReceiver(d.t)), append(d.dip, packettest.NewReceiver(d.t))
+		d.vipOut, d.dipOut = append(d.vipOut, packettest.NewSender(d.t)), append(d.dipOut, packettest.NewSender(d.t))
 	}
-	if err := d.Attach(ctx, worker, ports, waiter); err != nil {
-		d.t.Fatal(err)
+	d.waiters = nil
+	for worker := range workers {
+		var own []*packettest.Waiter
+		var waiters []dataplane.Waiter
+		for _, size := range dataplane.GroupsOf(worker, workers) {
+			from, to := first+worker, first+min(worker+size, workers)
+			waiter := packettest.NewWaiter(&d.clock, append(slices.Clone(d.vip[from:to]), d.dip[from:to]...)...)
+			own, waiters = append(own, waiter), append(waiters, waiter)
+		}
+		d.waiters = append(d.waiters, own)
+		i := first + worker
+		ports := []dataplane.Port{{Receiver: d.vip[i], Sender: d.vipOut[i]}, {Receiver: d.dip[i], Sender: d.dipOut[i]}}
+		if len(d.network.Links) == 1 {
+			ports = ports[:1]
+		}
+		if err := d.Attach(ctx, worker, ports, waiters); err != nil {
+			d.t.Fatal(err)
+		}
 	}
 }
 
@@ -237,7 +251,11 @@ func describe(frames []packet.Frame) []string {
 // settle returns when all frames injected so far have been dealt with.
 func (d *director) settle() {
 	d.t.Helper()
-	packettest.AwaitIdle(d.t, d.waiters...)
+	var waiters []*packettest.Waiter
+	for worker := 0; worker < len(d.waiters); worker += d.group {
+		waiters = append(waiters, d.waiters[worker][bits.Len(uint(d.group))-1])
+	}
+	packettest.AwaitIdle(d.t, waiters...)
 }
 
 // advance moves the clock between two batches: the one at work has its time

@@ -353,7 +353,7 @@ func TestAFrameAtTheWrongWorkerIsHandedOver(t *testing.T) {
 func TestPortsAreReplacedWhileConnectionsLive(t *testing.T) {
 	d := start(t, http)
 	d.handshake(client+cport, vip+":80", rip1+":8000")
-	d.attach(context.Background(), 0) // a second set of in-memory NICs
+	d.attach(context.Background(), 1) // a second set of in-memory NICs
 	d.vip[1].Inject(ack(client+cport, vip+":80", fromVIP))
 	packettest.Check(t, d.await(d.dipOut[1:], 1)[0], packettest.Destination(rip1+":8000"))
 	if got := d.stats().Workers[0].Ports[dataplane.VIPPort].Receiver.Received; got != 3 {

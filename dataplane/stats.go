@@ -13,6 +13,7 @@ import (
 // lives.
 type Stats struct {
 	Workers  []WorkerStats
+	Threads  int            // that carry the workers; fewer where that serves better
 	Services []ServiceStats // in the order of the wanted state
 	Total    Traffic        // of all services, those removed since the start included
 }
@@ -109,7 +110,7 @@ type Connection struct {
 func (d *Dataplane) Stats(ctx context.Context) (Stats, error) {
 	d.moving.RLock()
 	defer d.moving.RUnlock()
-	s := Stats{Workers: make([]WorkerStats, len(d.workers))}
+	s := Stats{Workers: make([]WorkerStats, len(d.workers)), Threads: d.threadsOf(d.groups())}
 	var traffic []Traffic
 	for i, w := range d.workers {
 		err := w.do(ctx, func(w *worker) {

@@ -1,10 +1,8 @@
 package dataplane
 
 import (
-	"context"
-	"runtime"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"lvsnat/conntrack"
 	"lvsnat/dataplane/packet"
@@ -19,14 +17,10 @@ const (
 	// expireBudget is how many entries' timers a worker looks at per turn, so
 	// that a million connections that end together do not hold up packets.
 	expireBudget = 256
-
-	// longestWait is how long an idle worker sleeps before it looks at its
-	// timers again.
-	longestWait = 100 * time.Millisecond
 )
 
-// A worker carries the packets of its share of the connections. Only the
-// goroutine that runs it touches it; see mailbox for the way in.
+// A worker forwards the packets of its share of the connections. Only the
+// thread that carries it touches it; see mailbox for the way in.
 type worker struct {
 	id      int
 	count   int    // of workers
@@ -61,10 +55,17 @@ type worker struct {
 	hashes [batchSize]conntrack.Hash
 	likely [batchSize]*conntrack.Entry
 
-	alone    conntrack.Entry // of a packet that is translated without a connection
-	expired  conntrack.Ticks // up to when timers were looked at
-	waiter   atomic.Pointer[Waiter]
+	alone   conntrack.Entry // of a packet that is translated without a connection
+	expired conntrack.Ticks // up to when timers were looked at
+
+	carried  sync.Mutex             // held by the thread that carries the worker
+	waiters  []Waiter               // for groups of 1, 2, 4... workers that begin with this one
+	waiter   atomic.Pointer[Waiter] // the one that its thread sleeps on, while sleeping
 	sleeping atomic.Bool
+
+	// For whoever is not the thread.
+	forwarded atomic.Uint64 // packets
+	crowded   atomic.Uint64 // batches from crowded rings
 }
 
 // staged is what the first pass over a batch finds in a frame.
@@ -84,6 +85,7 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 		hops:    newHops(o.Resolver),
 		pending: newPending(),
 		answers: newAnswers(),
+		waiters: []Waiter{newBell()},
 	}
 	w.admission.clients = d.clients
 	w.beginBatch()
@@ -99,25 +101,6 @@ func newWorker(id int, d *Dataplane, o Options) (*worker, error) {
 	return w, err
 }
 
-// run carries packets until ctx ends.
-func (w *worker) run(ctx context.Context) {
-	// The thread stays with the worker: its rings are warm in one core's cache.
-	// It ends with the worker too, because Prepare may have changed it.
-	runtime.LockOSThread()
-	if prepare := w.plane.prepare; prepare != nil {
-		prepare()
-	}
-	w.mailbox.begin()
-	defer w.mailbox.end()
-	stop := context.AfterFunc(ctx, w.wake)
-	defer stop()
-	for ctx.Err() == nil {
-		if !w.turn() {
-			w.sleep()
-		}
-	}
-}
-
 // turn does once all there is to do and reports whether there was anything.
 func (w *worker) turn() bool {
 	w.beginBatch()
@@ -130,6 +113,7 @@ func (w *worker) turn() bool {
 	for _, box := range w.inboxes {
 		frames += w.takeOver(box)
 	}
+	w.forwarded.Store(w.verdicts[ForwardedRequest] + w.verdicts[ForwardedReply])
 	busy := w.expire() || frames > 0
 	if !busy {
 		w.admission.rested()
@@ -156,7 +140,11 @@ func (w *worker) receive(port int) int {
 	if n == 0 {
 		return 0
 	}
-	w.admission.received(n, n == batchSize && receiver.Crowded())
+	crowded := n == batchSize && receiver.Crowded()
+	if crowded {
+		w.crowded.Add(1)
+	}
+	w.admission.received(n, crowded)
 	direction := conntrack.Request
 	if port != VIPPort {
 		direction = conntrack.Reply
@@ -210,39 +198,17 @@ func (w *worker) expire() bool {
 	return false
 }
 
-// sleep waits for frames, calls or the next look at the timers.
-func (w *worker) sleep() {
-	waiter := w.waiter.Load()
-	if waiter == nil {
-		// No port yet: only a call can change that.
-		select {
-		case c := <-w.mailbox.calls:
-			c.run(w)
-			close(c.done)
-		case <-time.After(longestWait):
-		}
-		return
-	}
-	// Another worker that hands a frame over looks at sleeping after it has
-	// put the frame in; this one looks for frames after it has set sleeping.
-	// One of the two sees the other.
-	w.sleeping.Store(true)
-	if !w.handedOver() {
-		(*waiter).Wait(longestWait)
-	}
-	w.sleeping.Store(false)
-}
-
-// wake ends the worker's sleep. Any goroutine may call it.
+// wake ends the sleep of the thread that carries the worker. Any goroutine may
+// call it.
 func (w *worker) wake() {
-	if waiter := w.waiter.Load(); waiter != nil {
-		(*waiter).Wake()
+	if w.sleeping.Load() {
+		(*w.waiter.Load()).Wake()
 	}
 }
 
 // attach replaces the worker's ports. Those that stay are given again and go on
 // counting.
-func (w *worker) attach(ports []Port, waiter Waiter) {
+func (w *worker) attach(ports []Port, waiters []Waiter) {
 	replaced := make([]PortStats, len(ports))
 	for i := range w.ports {
 		if i >= len(ports) {
@@ -255,6 +221,6 @@ func (w *worker) attach(ports []Port, waiter Waiter) {
 		}
 	}
 	w.ports, w.replaced = ports, replaced
-	w.waiter.Store(&waiter)
+	w.waiters = waiters
 	w.hops.newEpoch()
 }

@@ -131,6 +131,7 @@ func (fakeDirector) Status(context.Context) (control.Status, error) {
 		Config:      control.ConfigStatus{File: "/etc/director.yaml", Loaded: anytime, Error: "director.yaml:1:1: no", Restart: []string{"workers"}},
 		Guard:       control.GuardStatus{Mode: "auto", Active: true, Reason: "the kernel is kept out", Classifier: control.ClassifierStatus{Active: true, Reason: "a tc filter on eth0"}},
 		Workers:     2,
+		Threads:     1,
 		TCPProfile:  "rfc",
 		Connections: control.ConnectionsStatus{Current: 10, HalfOpen: 1, Limit: 1000, Evicted: 3, Flood: "shedding", Admitted: 1200},
 		Packets:     map[string]uint64{"forwarded_request": 7, "short": 0, "forwarded_reply": 6},
@@ -206,7 +207,7 @@ last reload     failed: director.yaml:1:1: no
 restart needed  for the changed [workers]
 guard           in force: the kernel is kept out
 classifier      in force: a tc filter on eth0
-workers         2
+workers         2, sharing threads (1), which forwards more at the moment
 TCP profile     rfc
 connections     10 of 1000, 1 half-open, 3 evicted
 flood           more new connections than the workers can carry: of clients not seen before 1200 a second are admitted

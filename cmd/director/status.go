@@ -48,7 +48,7 @@ func writeStatus(w io.Writer, s control.Status) error {
 	if c := s.Guard.Classifier; c.Reason != "" {
 		fmt.Fprintf(t, "classifier\t%s: %s\n", inForce(c.Active), c.Reason)
 	}
-	fmt.Fprintf(t, "workers\t%d\n", s.Workers)
+	fmt.Fprintf(t, "workers\t%s\n", workersText(s))
 	fmt.Fprintf(t, "TCP profile\t%s\n", s.TCPProfile)
 	fmt.Fprintf(t, "connections\t%d of %d, %d half-open, %d evicted\n",
 		s.Connections.Current, s.Connections.Limit, s.Connections.HalfOpen, s.Connections.Evicted)
@@ -69,6 +69,14 @@ func writeStatus(w io.Writer, s control.Status) error {
 		}
 	}
 	return nil
+}
+
+// workersText names the threads where workers share them.
+func workersText(s control.Status) string {
+	if s.Threads >= s.Workers {
+		return fmt.Sprint(s.Workers)
+	}
+	return fmt.Sprintf("%d, sharing threads (%d), which forwards more at the moment", s.Workers, s.Threads)
 }
 
 func inForce(active bool) string {

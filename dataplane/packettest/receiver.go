@@ -17,11 +17,11 @@ import (
 type Receiver struct {
 	t testing.TB
 
-	mu     sync.Mutex
-	queue  []packet.Frame       // guarded by mu, as are all below: injected, not received yet
-	lent   []loan               // received, not released yet
-	waiter *Waiter              // to be woken by Inject; nil if there is none
-	stats  packet.ReceiverStats // what Stats returns
+	mu      sync.Mutex
+	queue   []packet.Frame       // guarded by mu, as are all below: injected, not received yet
+	lent    []loan               // received, not released yet
+	waiters []*Waiter            // to be woken by Inject
+	stats   packet.ReceiverStats // what Stats returns
 }
 
 // A loan is a frame that was lent and what it was when it was lent.
@@ -43,10 +43,10 @@ func (r *Receiver) Inject(frames ...packet.Frame) {
 	for _, f := range frames {
 		r.queue = append(r.queue, packet.Frame{Data: bytes.Clone(f.Data), Offload: f.Offload})
 	}
-	waiter := r.waiter
+	waiters := r.waiters
 	r.mu.Unlock()
-	if waiter != nil {
-		waiter.look()
+	for _, w := range waiters {
+		w.look()
 	}
 }
 
@@ -112,7 +112,7 @@ func (r *Receiver) Stats() packet.ReceiverStats {
 func (r *Receiver) wakeOnInject(w *Waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiter = w
+	r.waiters = append(r.waiters, w)
 }
 
 // firstDifference is the index of the first byte that differs in slices of the

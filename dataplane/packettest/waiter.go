@@ -22,7 +22,8 @@ type Waiter struct {
 	wakes    int
 }
 
-// NewWaiter returns the waiter of a worker that has these receivers.
+// NewWaiter returns the waiter of a worker, or of several, that have these
+// receivers.
 func NewWaiter(clock *Clock, receivers ...*Receiver) *Waiter {
 	w := &Waiter{clock: clock, receivers: receivers}
 	w.changed = sync.NewCond(&w.mu)

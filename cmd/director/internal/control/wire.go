@@ -16,6 +16,7 @@ type Status struct {
 	Config            ConfigStatus      `json:"config"`
 	Guard             GuardStatus       `json:"guard"`
 	Workers           int               `json:"workers"`
+	Threads           int               `json:"threads"`     // that carry the workers
 	TCPProfile        string            `json:"tcp_profile"` // ipvs or rfc
 	Connections       ConnectionsStatus `json:"connections"`
 	Packets           map[string]uint64 `json:"packets"` // by verdict, all workers; zeros included

@@ -95,6 +95,7 @@ func (d *director) Status(ctx context.Context) (control.Status, error) {
 		Config:            control.ConfigStatus{File: d.File, Loaded: v.loaded, Restart: v.restart},
 		Guard:             control.GuardStatus{Mode: string(v.config.Guard), Active: v.guardActive, Reason: v.guardReason, Classifier: v.classifier},
 		Workers:           d.workers,
+		Threads:           stats.Threads,
 		TCPProfile:        v.config.TCPProfile.String(),
 		Packets:           make(map[string]uint64, dataplane.NumVerdicts),
 		VIPs:              vipsOf(v.virtual, box.Local, d.plane),

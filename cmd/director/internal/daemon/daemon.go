@@ -186,6 +186,7 @@ func (d *director) makePlane() error {
 	base := time.Now()
 	plane, err := dataplane.New(dataplane.Options{
 		Workers:     d.workers,
+		Gather:      d.config.Workers == 0,
 		Connections: d.config.Connections,
 		Profile:     d.config.TCPProfile,
 		Timeouts:    timeoutsOf(d.config),

@@ -65,7 +65,7 @@ func newReplica(t *testing.T) *replica {
 		ports[i] = dataplane.Port{Receiver: r.in[i], Sender: r.out[i]}
 	}
 	r.waiter = packettest.NewWaiter(&r.clock, r.in[0], r.in[1])
-	must(t, plane.Attach(t.Context(), 0, ports, r.waiter))
+	must(t, plane.Attach(t.Context(), 0, ports, []dataplane.Waiter{r.waiter}))
 	r.launch(plane.Run)
 	r.listen()
 	t.Cleanup(func() { must(t, r.stop()) })

@@ -18,9 +18,9 @@ type rings struct {
 	plane     *dataplane.Dataplane
 	placement afpacket.Placement
 	ports     []*nicRings
-	abandoned []*nicRings        // by an attach that did not reach all workers
-	waiters   []*afpacket.Waiter // by worker
-	retired   []*afpacket.Waiter // those before waiters; see attach
+	abandoned []*nicRings          // by an attach that did not reach all workers
+	waiters   [][]*afpacket.Waiter // by worker, then by the groups that begin with it
+	retired   [][]*afpacket.Waiter // those before waiters; see attach
 }
 
 // nicRings are the rings of all workers on one NIC.
@@ -135,7 +135,7 @@ func (r *rings) attach(ctx context.Context, ports []*nicRings) error {
 	old := without(r.ports, ports)
 	r.ports = ports
 	for worker := range r.placement.Workers {
-		if err := r.plane.Attach(ctx, worker, portsOf(ports, worker), waiters[worker]); err != nil {
+		if err := r.plane.Attach(ctx, worker, portsOf(ports, worker), waitersOf(waiters[worker])); err != nil {
 			// Only a director that stops gets here. A worker may still be on
 			// the old rings, so their memory stays until all have ended.
 			r.abandoned = append(r.abandoned, old...)
@@ -154,21 +154,40 @@ func portsOf(nics []*nicRings, worker int) []dataplane.Port {
 	return ports
 }
 
-// newWaiters makes a waiter for each worker's receivers.
-func newWaiters(nics []*nicRings, workers int) ([]*afpacket.Waiter, error) {
-	var waiters []*afpacket.Waiter
+// newWaiters makes the waiters for each worker's receivers and for those of the
+// groups that begin with it.
+func newWaiters(nics []*nicRings, workers int) ([][]*afpacket.Waiter, error) {
+	waiters := make([][]*afpacket.Waiter, workers)
 	for worker := range workers {
-		var receivers []*afpacket.Receiver
-		for _, nic := range nics {
-			receivers = append(receivers, nic.fanout.Receivers()[worker])
+		for _, size := range dataplane.GroupsOf(worker, workers) {
+			waiter, err := afpacket.NewWaiter(receiversOf(nics, worker, size)...)
+			if err != nil {
+				return nil, errors.Join(err, closeWaiters(waiters))
+			}
+			waiters[worker] = append(waiters[worker], waiter)
 		}
-		waiter, err := afpacket.NewWaiter(receivers...)
-		if err != nil {
-			return nil, errors.Join(err, closeWaiters(waiters))
-		}
-		waiters = append(waiters, waiter)
 	}
 	return waiters, nil
+}
+
+// receiversOf returns the receivers of some workers, as far as there are so
+// many.
+func receiversOf(nics []*nicRings, first, workers int) []*afpacket.Receiver {
+	var receivers []*afpacket.Receiver
+	for _, nic := range nics {
+		all := nic.fanout.Receivers()
+		receivers = append(receivers, all[first:min(first+workers, len(all))]...)
+	}
+	return receivers
+}
+
+// waitersOf returns one worker's waiters as the dataplane knows them.
+func waitersOf(list []*afpacket.Waiter) []dataplane.Waiter {
+	var waiters []dataplane.Waiter
+	for _, w := range list {
+		waiters = append(waiters, w)
+	}
+	return waiters
 }
 
 // without returns those of list that are not in others.
@@ -184,9 +203,9 @@ func closeNICs(list []*nicRings) error {
 	return errors.Join(errs...)
 }
 
-func closeWaiters(list []*afpacket.Waiter) error {
+func closeWaiters(list [][]*afpacket.Waiter) error {
 	var errs []error
-	for _, w := range list {
+	for _, w := range slices.Concat(list...) {
 		errs = append(errs, w.Close())
 	}
 	return errors.Join(errs...)

@@ -66,7 +66,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	facts := c.source.Facts()
 	collectIPVS(ch, stats)
 	collectTable(ch, stats.Workers)
-	collectWorkers(ch, stats.Workers, facts.NICs)
+	collectWorkers(ch, stats, facts.NICs)
 	collectFacts(ch, facts)
 }
 

@@ -17,6 +17,8 @@ var (
 	limit       = desc("director_connections_limit", "Entries the connection table has room for.")
 	evicted     = desc("director_connections_evicted_total", "Half-open or closing connections that made way for new ones.")
 
+	threads = desc("director_threads", "Threads that carry the workers: one each, or fewer while that forwards more because other programs or interrupts need the processors, too.")
+
 	floodStage    = desc("director_flood_stage", "Which stage of the defence against floods of new connections is in force: evicting means that the table is full and half-open connections make way, shedding that the receive ring is crowded and only some connections of unknown clients are admitted.", "stage", "worker")
 	floodAdmitted = desc("director_flood_admitted_per_second", "Connections of unknown clients that are admitted in the stage shedding.", "worker")
 
@@ -37,7 +39,7 @@ var (
 
 var directorDescs = []*prometheus.Desc{
 	packets, queuedSent, queuedLost, connections, halfOpen, limit, evicted,
-	floodStage, floodAdmitted,
+	threads, floodStage, floodAdmitted,
 	ringReceived, ringDrops, ringTruncated, transmitSent, transmitDrops,
 	arpConflicts, guard, classifier, tcpProfile, reloadOK, reloadSuccess, buildInfo,
 }
@@ -69,8 +71,9 @@ func collectTable(send sender, workers []dataplane.WorkerStats) {
 	send.counter(evicted, all.Evicted)
 }
 
-func collectWorkers(send sender, workers []dataplane.WorkerStats, nics []string) {
-	for i, w := range workers {
+func collectWorkers(send sender, stats dataplane.Stats, nics []string) {
+	send.gauge(threads, float64(stats.Threads))
+	for i, w := range stats.Workers {
 		worker := strconv.Itoa(i)
 		for v, n := range w.Verdicts {
 			send.counter(packets, n, dataplane.Verdict(v).String(), worker)

@@ -62,6 +62,7 @@ func someStats() dataplane.Stats {
 	worker.Verdicts[dataplane.ForwardedRequest] = 42
 	return dataplane.Stats{
 		Total:   dataplane.Traffic{Connections: 11, RequestPkts: 22, RequestBytes: 33, ReplyPkts: 44, ReplyBytes: 55},
+		Threads: 1,
 		Workers: []dataplane.WorkerStats{worker, {Capacity: 1000, Ports: make([]dataplane.PortStats, 2)}},
 		Services: []dataplane.ServiceStats{
 			{
@@ -172,6 +173,7 @@ func TestTheDirectorsOwnMetricsHaveWhatTheSourceSays(t *testing.T) {
 		`director_connections_half_open 10`,
 		`director_connections_limit 2000`,
 		`director_connections_evicted_total 7`,
+		`director_threads 1`,
 		`director_flood_stage{stage="shedding",worker="0"} 1`,
 		`director_flood_stage{stage="none",worker="0"} 0`,
 		`director_flood_stage{stage="none",worker="1"} 1`,

@@ -1,0 +1,123 @@
+package dataplane
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// A box is the load of a dataplane that does not run: what its threads would
+// forward depends on how many of them there are.
+type box struct {
+	*gatherer
+	clock *still
+
+	rate map[int]float64 // packets a second, by how many workers a thread carries
+	busy float64         // threads' worth of time that takes
+	calm bool            // no ring is crowded
+
+	turns map[int]time.Duration // of groups by their size
+}
+
+func newBox(t *testing.T, workers int) *box {
+	all, clock := pipelines(t, workers, 1000)
+	b := &box{gatherer: newGatherer(all[0].plane), clock: clock, turns: make(map[int]time.Duration)}
+	b.pause = b.pass
+	return b
+}
+
+// pass lets the load do its work for a time.
+func (b *box) pass(_ context.Context, d time.Duration) {
+	b.clock.ns += int64(d)
+	size := b.plane.groups()
+	b.turns[size] += d
+	w, t := b.plane.workers[0], b.plane.threads[0]
+	w.forwarded.Add(uint64(b.rate[size] * d.Seconds()))
+	t.busy.Add(int64(b.busy * float64(d)))
+	if !b.calm {
+		w.crowded.Add(1)
+	}
+}
+
+// after lets time pass and returns how many workers a thread carries then.
+func (b *box) after(d time.Duration) int {
+	for end := b.clock.ns + int64(d); b.clock.ns < end; {
+		b.pass(context.Background(), gatherEvery)
+		b.look(context.Background())
+	}
+	return b.plane.groups()
+}
+
+func TestTheBetterNumberOfThreadsIsFound(t *testing.T) {
+	for name, tt := range map[string]struct {
+		workers int
+		rate    map[int]float64
+		busy    float64
+		calm    bool
+		want    int
+	}{
+		"one is better":          {2, map[int]float64{1: 250e3, 2: 300e3}, 0.9, false, 2},
+		"two are better":         {2, map[int]float64{1: 120e3, 2: 100e3}, 0.9, false, 1},
+		"no difference":          {2, map[int]float64{1: 120e3, 2: 120e3}, 0.9, false, 1},
+		"no ring is crowded":     {2, map[int]float64{1: 120e3, 2: 200e3}, 0.9, true, 1},
+		"more than one could do": {2, map[int]float64{1: 120e3, 2: 200e3}, 1.5, false, 1},
+		"one worker":             {1, map[int]float64{1: 120e3}, 0.9, false, 1},
+		"two of three":           {3, map[int]float64{1: 100e3, 2: 200e3, 4: 100e3}, 1.4, false, 2},
+		"nothing is forwarded":   {2, map[int]float64{}, 0.9, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, tt.workers)
+			b.rate, b.busy, b.calm = tt.rate, tt.busy, tt.calm
+			if got := b.after(10 * time.Second); got != tt.want {
+				t.Errorf("a thread carries %d workers, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestStepByStepToFewerThreads(t *testing.T) {
+	b := newBox(t, 8)
+	b.rate, b.busy = map[int]float64{1: 100e3, 2: 200e3, 4: 300e3, 8: 200e3}, 3.6
+	if got := b.after(time.Second); got != 2 {
+		t.Fatalf("a thread carries %d workers, want 2", got)
+	}
+	b.busy = 2
+	if got := b.after(30 * time.Second); got != 4 {
+		t.Errorf("a thread carries %d workers, want 4", got)
+	}
+}
+
+func TestEachWorkerHasItsThreadWhenTheLoadIsOver(t *testing.T) {
+	b := newBox(t, 2)
+	b.rate, b.busy = map[int]float64{1: 250e3, 2: 300e3}, 0.9
+	if got := b.after(time.Second); got != 2 {
+		t.Fatalf("a thread carries %d workers, want 2", got)
+	}
+	b.rate, b.busy = map[int]float64{1: 100e3, 2: 100e3}, 0.4
+	if got := b.after(gatherEvery); got != 1 {
+		t.Errorf("a thread carries %d workers, want 1", got)
+	}
+}
+
+func TestTheLoadIsTriedAgainWhenItHasChanged(t *testing.T) {
+	b := newBox(t, 2)
+	b.rate, b.busy = map[int]float64{1: 250e3, 2: 300e3}, 0.9
+	b.after(time.Second)
+	b.rate = map[int]float64{1: 250e3, 2: 200e3} // as much as before with both
+	if got := b.after(2 * firstHold); got != 1 {
+		t.Errorf("a thread carries %d workers, want 1", got)
+	}
+}
+
+// What is tried and worse costs little, and less the longer it goes on.
+func TestTrialsAreRare(t *testing.T) {
+	b := newBox(t, 2)
+	b.rate, b.busy = map[int]float64{1: 250e3, 2: 100e3}, 0.9
+	b.after(time.Hour)
+	if worse := b.turns[2]; worse == 0 || worse > 3*time.Second {
+		t.Errorf("for %v of an hour one thread carried both workers", worse)
+	}
+	if whole := harmCounts * trialWindow; b.turns[2]%whole != 0 {
+		t.Errorf("a trial that does harm did not end after %v", whole)
+	}
+}
