@@ -161,14 +161,38 @@ func segment(flags uint8) packet.Frame {
 	return packettest.TCP("11.0.0.0:5000", "192.168.1.110:80", flags)
 }
 
-// establish opens flows and hands the worker segments of them at random.
+// establish opens flows, lets their realservers answer, and hands the worker
+// segments of them at random.
 func establish(w *worker, flows int) {
 	w.ports[VIPPort].Receiver = packettest.NewFlows(segment(packettest.SYN), flows, false)
 	for i := 0; i < flows; i += batchSize {
 		w.turn()
 	}
+	for cursor, more := uint32(0), true; more; {
+		cursor, more = w.table.Walk(cursor, 1000, w.connect)
+	}
 	w.ports[VIPPort].Receiver = packettest.NewFlows(segment(packettest.ACK), flows, true)
 	w.verdicts[ForwardedRequest] = 0
+}
+
+// connect does with a half-open connection what the realserver's SYN-ACK, the
+// client's ACK and the realserver's first data would.
+func (w *worker) connect(e *conntrack.Entry) {
+	for _, s := range []struct {
+		direction conntrack.Direction
+		segment   conntrack.Segment
+	}{
+		{conntrack.Reply, conntrack.Segment{Sequence: 1999, Acknowledgment: 1001, Flags: packet.SYN | packet.ACK}},
+		{conntrack.Request, conntrack.Segment{Sequence: 1001, Acknowledgment: 2000, Flags: packet.ACK}},
+		{conntrack.Reply, conntrack.Segment{Sequence: 2000, Acknowledgment: 1001, Flags: packet.ACK}},
+	} {
+		if w.profile == conntrack.RFC {
+			w.table.ObserveSegment(e, s.direction, s.segment, w.ticks)
+		} else {
+			w.table.Observe(e, s.direction, s.segment.Flags, w.ticks)
+		}
+		w.confirm(e, &packet.Packet{Protocol: e.Protocol, TCPFlags: s.segment.Flags}, s.direction)
+	}
 }
 
 // BenchmarkPipeline is the worker without rings: parse, look up, state, timer,

@@ -14,23 +14,11 @@ func rfcProfile(o *Options) {
 	o.Profile, o.Timeouts = conntrack.RFC, conntrack.RFC.Timeouts()
 }
 
-// connect lets the realservers answer all half-open connections, and the clients
-// acknowledge it.
-func connect(w *worker) {
-	for cursor, more := uint32(0), true; more; {
-		cursor, more = w.table.Walk(cursor, 1000, func(e *conntrack.Entry) {
-			w.table.ObserveSegment(e, conntrack.Reply, conntrack.Segment{Sequence: 1999, Acknowledgment: 1001, Flags: packet.SYN | packet.ACK}, w.ticks)
-			w.table.ObserveSegment(e, conntrack.Request, conntrack.Segment{Sequence: 1001, Acknowledgment: 2000, Flags: packet.ACK}, w.ticks)
-		})
-	}
-}
-
 func TestNoPacketAllocatesUnderProfileRFC(t *testing.T) {
 	for name, flags := range map[string]uint8{"SYN": packet.SYN, "ACK": packet.ACK, "RST": packet.RST, "FIN": packet.FIN | packet.ACK} {
 		t.Run(name, func(t *testing.T) {
 			w, clock := pipeline(t, 1000, []packet.Frame{segment(packet.SYN)}, rfcProfile)
 			establish(w, 100)
-			connect(w)
 			w.ports[VIPPort].Receiver = packettest.NewFlows(segment(flags), 100, true)
 			if allocs := testing.AllocsPerRun(200, func() {
 				clock.ns += int64(100 * time.Millisecond)
@@ -51,7 +39,6 @@ func BenchmarkPipelineRFC(all *testing.B) {
 			if w == nil {
 				w, clock = pipeline(all, flows+flows/16, []packet.Frame{segment(packet.SYN)}, rfcProfile)
 				establish(w, flows)
-				connect(w)
 			}
 			b.ResetTimer()
 			run(b, w, clock)
