@@ -65,17 +65,12 @@ func Sum(b []byte, initial uint16) uint16 {
 	return bits.ReverseBytes16(fold(sum + carry))
 }
 
-// ValidHeader reports whether the checksum of an IPv4 header, of at least 20
-// bytes, is right (RFC 791 section 3.1). The order of bytes does not matter,
-// since the sum is to be all ones. For a header without options it takes half
-// of the time of [Sum].
-func ValidHeader(b []byte) bool {
-	if len(b) != 20 {
-		return Sum(b, 0) == 0xffff
-	}
-	h := (*[20]byte)(b)
-	sum, carry := bits.Add64(binary.LittleEndian.Uint64(h[0:8]), binary.LittleEndian.Uint64(h[8:16]), 0)
-	sum, carry = bits.Add64(sum, uint64(binary.LittleEndian.Uint32(h[16:20])), carry)
+// ValidHeader reports whether the checksum of an IPv4 header without options is
+// right (RFC 791 section 3.1), given as the big-endian words that its 20 bytes
+// are. It takes half of the time of [Sum].
+func ValidHeader(first, second uint64, third uint32) bool {
+	sum, carry := bits.Add64(first, second, 0)
+	sum, carry = bits.Add64(sum, uint64(third), carry)
 	return fold(sum+carry) == 0xffff
 }
 

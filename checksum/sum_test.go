@@ -94,16 +94,14 @@ func TestSumOfALargestDatagramOfOnesKeepsEveryCarry(t *testing.T) {
 
 func TestAHeaderIsValidWhenItsNaiveSumIsAllOnes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.Just(byte(0xff)), rapid.Just(byte(0))), 5, 15).Draw(t, "header")
-		for len(b)%4 != 0 || len(b) < 20 {
-			b = append(b, b[0])
-		}
+		b := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.Just(byte(0xff)), rapid.Just(byte(0))), 20, 20).Draw(t, "header")
 		if rapid.Bool().Draw(t, "right") {
 			b[10], b[11] = 0, 0
 			sum := ^naive(b, 0)
 			b[10], b[11] = byte(sum>>8), byte(sum)
 		}
-		if got, want := ValidHeader(b), naive(b, 0) == 0xffff; got != want {
+		got := ValidHeader(binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:]))
+		if want := naive(b, 0) == 0xffff; got != want {
 			t.Fatalf("% x: valid %v, want %v", b, got, want)
 		}
 	})

@@ -16,8 +16,8 @@ const ttlDelta = checksum.Delta(0xfeff)
 // less, and the checksums by the deltas computed when the connection opened.
 func rewrite(out []byte, p *packet.Packet, partial bool, e *conntrack.Entry, direction conntrack.Direction) {
 	addresses, all := e.AddrDelta, e.FullDelta
-	ip := p.IPv4(out)
-	ports := p.UDP(out) // TCP has its ports in the same place
+	ip, transport := p.IPv4(out)[:packet.IPv4Len], out[p.TransportOffset:]
+	ports := packet.UDP(transport)[:packet.UDPLen] // TCP has its ports in the same place
 	if direction == conntrack.Request {
 		ip.SetDestination(e.RealAddr)
 		ports.SetDestinationPort(e.RealPort)
@@ -27,17 +27,16 @@ func rewrite(out []byte, p *packet.Packet, partial bool, e *conntrack.Entry, dir
 		addresses, all = addresses.Inverse(), all.Inverse()
 	}
 	ip.SetTTL(p.TTL - 1)
-	ip.SetChecksum(addresses.Add(ttlDelta).Apply(ip.Checksum()))
+	ip.SetChecksum(addresses.Add(ttlDelta).Apply(p.IPChecksum))
 
-	tcp, udp := p.TCP(out), p.UDP(out)
-	switch isTCP := p.Protocol == packet.TCPProtocol; {
-	case isTCP && partial:
-		tcp.SetChecksum(addresses.ApplyPartial(tcp.Checksum()))
-	case isTCP:
-		tcp.SetChecksum(all.Apply(tcp.Checksum()))
+	switch tcp, udp := packet.TCP(transport), packet.UDP(transport); {
+	case p.Protocol != packet.TCPProtocol && partial:
+		udp.SetChecksum(addresses.ApplyPartial(p.Checksum))
+	case p.Protocol != packet.TCPProtocol:
+		udp.SetChecksum(all.ApplyUDP(p.Checksum))
 	case partial:
-		udp.SetChecksum(addresses.ApplyPartial(udp.Checksum()))
+		tcp.SetChecksum(addresses.ApplyPartial(p.Checksum))
 	default:
-		udp.SetChecksum(all.ApplyUDP(udp.Checksum()))
+		tcp.SetChecksum(all.Apply(p.Checksum))
 	}
 }

@@ -14,11 +14,16 @@ import (
 // decoders. Few inputs of a fuzzer have right checksums, so it may ask for
 // them: with repair set, the IP header's and an ICMP message's are made right.
 func FuzzParse(f *testing.F) {
+	// Each also with padding: Parse takes frames of some length in another way.
+	add := func(frame []byte) {
+		f.Add(frame, false)
+		f.Add(append(bytes.Clone(frame), make([]byte, 60)...), false)
+	}
 	for _, tt := range wellFormed {
-		f.Add(unhex(f, tt.frame), false)
+		add(unhex(f, tt.frame))
 	}
 	for _, tt := range malformed {
-		f.Add(unhex(f, tt.frame), false)
+		add(unhex(f, tt.frame))
 	}
 	f.Fuzz(func(t *testing.T, input []byte, repair bool) {
 		frame := bytes.Clone(input)
@@ -99,7 +104,7 @@ func referenceIPv4(b []byte, p packet.Packet) (packet.Packet, packet.Status) {
 		return p, packet.Fragment
 	}
 	p.Source, p.Destination = number(ip.SrcIP), number(ip.DstIP)
-	p.Protocol, p.TTL = uint8(ip.Protocol), ip.TTL
+	p.Protocol, p.TTL, p.IPChecksum = uint8(ip.Protocol), ip.TTL, ip.Checksum
 	p.TransportOffset = p.NetworkOffset + uint16(headerLen)
 	p.End = uint32(p.NetworkOffset) + uint32(totalLen)
 	return referenceTransport(b[headerLen:totalLen], p)
@@ -114,7 +119,7 @@ func referenceTransport(b []byte, p packet.Packet) (packet.Packet, packet.Status
 		if len(b) < 20 || tcp.DataOffset < 5 || int(tcp.DataOffset)*4 > len(b) {
 			return p, packet.BadTransportLength
 		}
-		p.SourcePort, p.DestinationPort, p.TCPFlags = uint16(tcp.SrcPort), uint16(tcp.DstPort), b[13]
+		p.SourcePort, p.DestinationPort, p.TCPFlags, p.Checksum = uint16(tcp.SrcPort), uint16(tcp.DstPort), b[13], tcp.Checksum
 	case layers.IPProtocolUDP:
 		var udp layers.UDP
 		var cut feedback
@@ -122,7 +127,7 @@ func referenceTransport(b []byte, p packet.Packet) (packet.Packet, packet.Status
 		if err != nil || cut.truncated || udp.Length == 0 {
 			return p, packet.BadTransportLength
 		}
-		p.SourcePort, p.DestinationPort = uint16(udp.SrcPort), uint16(udp.DstPort)
+		p.SourcePort, p.DestinationPort, p.Checksum = uint16(udp.SrcPort), uint16(udp.DstPort), udp.Checksum
 	case layers.IPProtocolICMPv4:
 		var icmp layers.ICMPv4
 		if icmp.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
@@ -131,6 +136,7 @@ func referenceTransport(b []byte, p packet.Packet) (packet.Packet, packet.Status
 		if sum(b) != 0xffff {
 			return p, packet.BadICMPChecksum
 		}
+		p.Checksum = icmp.Checksum
 	default:
 		return p, packet.UnknownProtocol
 	}

@@ -29,7 +29,8 @@ const (
 // A Packet is a parsed frame: where its headers are and the fields the
 // director decides by. It holds offsets and copies of numbers, not slices, so
 // it stays valid for any copy of the frame. For ICMP both ports are zero, and
-// the flags are for all but TCP.
+// the flags are for all but TCP. The checksums are here for whoever rewrites a
+// copy: reading them from memory that was written just before takes longer.
 type Packet struct {
 	Source          uint32
 	Destination     uint32
@@ -42,6 +43,8 @@ type Packet struct {
 	NetworkOffset   uint16 // of the IPv4 header, from the frame's start
 	TransportOffset uint16 // of the TCP, UDP or ICMP header
 	End             uint32 // of the datagram; what follows is padding of the link
+	IPChecksum      uint16
+	Checksum        uint16 // of the TCP, UDP or ICMP header
 }
 
 // Len is the datagram's length in bytes, as IPVS counts traffic.
@@ -60,6 +63,9 @@ func (p *Packet) UDP(data []byte) UDP { return UDP(data[p.TransportOffset:]) }
 // ICMP is the view of the packet's ICMP header in data.
 func (p *Packet) ICMP(data []byte) ICMP { return ICMP(data[p.TransportOffset:]) }
 
+// plainLen is the length of TCP's headers without a tag and without options.
+const plainLen = EthernetLen + IPv4Len + TCPLen
+
 // Parse fills p from a frame, from the outermost header inwards, and stops at
 // the first thing that is wrong. On any status but OK the fields of headers
 // that were not reached are of no meaning.
@@ -67,16 +73,52 @@ func (p *Packet) ICMP(data []byte) ICMP { return ICMP(data[p.TransportOffset:]) 
 // A TCP or UDP checksum is not looked at: it belongs to the ends, and an
 // incremental update carries a wrong one on as wrong (RFC 5508 REQ-3c says the
 // same of embedded ones).
+//
+// Nearly all frames are untagged, without IP options and whole. Where each
+// header of theirs lies is known in advance, so they take half of the time that
+// parseAny takes, which gets the others and all that have something wrong.
 func (p *Packet) Parse(frame []byte) Status {
+	if len(frame) < plainLen {
+		return p.parseAny(frame)
+	}
+	const network, transport = EthernetLen, EthernetLen + IPv4Len
+	h := (*[plainLen]byte)(frame)
+	first, second, third := binary.BigEndian.Uint64(h[network:]), binary.BigEndian.Uint64(h[network+8:]), binary.BigEndian.Uint32(h[network+16:])
+	p.End = network + uint32(first>>32&0xffff)
+	p.TTL, p.Protocol = uint8(second>>56), uint8(second>>48)
+	p.Source, p.Destination = uint32(second), third
+	if Ethernet(h[:]).Type() != TypeIPv4 || first&plainMask != plainHeader || int(p.End) > len(frame) ||
+		!checksum.ValidHeader(first, second, third) || !validSource(p.Source) {
+		return p.parseAny(frame)
+	}
+	p.VLAN, p.NetworkOffset, p.TransportOffset = false, network, transport
+	p.IPChecksum = uint16(second >> 32)
+	tcp, udp, space := TCP(h[transport:]), UDP(h[transport:]), int(p.End)-transport
+	if p.Protocol == TCPProtocol && tcp.HeaderLen() >= TCPLen && tcp.HeaderLen() <= space {
+		p.SourcePort, p.DestinationPort, p.TCPFlags, p.Checksum = tcp.SourcePort(), tcp.DestinationPort(), tcp.Flags(), tcp.Checksum()
+		return OK
+	}
+	if p.Protocol == UDPProtocol && udp.Length() >= UDPLen && udp.Length() <= space {
+		p.SourcePort, p.DestinationPort, p.TCPFlags, p.Checksum = udp.SourcePort(), udp.DestinationPort(), 0, udp.Checksum()
+		return OK
+	}
+	return p.parseAny(frame)
+}
+
+// The first 8 bytes of a plain IPv4 header: version 4, 20 bytes, not a fragment.
+const (
+	plainMask   = 0xff<<56 | moreFragments | fragmentOffset
+	plainHeader = 0x45 << 56
+)
+
+// parseAny is Parse for all frames.
+func (p *Packet) parseAny(frame []byte) Status {
 	if len(frame) < EthernetLen {
 		return Short
 	}
-	offset := EthernetLen
-	if Ethernet(frame).Type() != TypeIPv4 {
-		var status Status
-		if offset, status = skipTags(frame); status != OK {
-			return status
-		}
+	offset, status := skipTags(frame)
+	if status != OK {
+		return status
 	}
 	p.VLAN = offset != EthernetLen
 	p.NetworkOffset = uint16(offset)
@@ -84,35 +126,34 @@ func (p *Packet) Parse(frame []byte) Status {
 	if len(b) < IPv4Len {
 		return Short
 	}
-	// An array, so that one comparison is enough for all fields.
-	ip := (*[IPv4Len]byte)(b)
-	if ip[0]>>4 != 4 {
+	ip := IPv4(b)
+	if ip.Version() != 4 {
 		return BadVersion
 	}
-	headerLen, totalLen := int(ip[0]&0x0f)*4, int(binary.BigEndian.Uint16(ip[2:4]))
+	headerLen, totalLen := ip.HeaderLen(), ip.TotalLen()
 	if headerLen < IPv4Len {
 		return BadHeaderLength
 	}
 	if totalLen < headerLen || totalLen > len(b) {
 		return BadTotalLength
 	}
-	if !checksum.ValidHeader(b[:headerLen]) {
+	if checksum.Sum(b[:headerLen], 0) != 0xffff {
 		return BadHeaderChecksum
 	}
-	p.Source, p.Destination = binary.BigEndian.Uint32(ip[12:16]), binary.BigEndian.Uint32(ip[16:20])
+	p.Source, p.Destination = ip.Source(), ip.Destination()
 	if !validSource(p.Source) {
 		return BadAddress
 	}
-	p.Protocol, p.TTL = ip[9], ip[8]
+	p.Protocol, p.TTL, p.IPChecksum = ip.Protocol(), ip.TTL(), ip.Checksum()
 	p.TransportOffset = uint16(offset + headerLen)
 	p.End = uint32(offset + totalLen)
-	if binary.BigEndian.Uint16(ip[6:8])&(moreFragments|fragmentOffset) != 0 {
+	if ip.MoreFragments() || ip.FragmentOffset() != 0 {
 		return Fragment
 	}
 	return p.parseTransport(b[headerLen:totalLen])
 }
 
-// Bits of the word of the IPv4 header that has the fragment's place.
+// Bits of the IPv4 header's first 8 bytes that say that it is a fragment's.
 const (
 	moreFragments  = 0x2000
 	fragmentOffset = 0x1fff
@@ -153,12 +194,11 @@ func (p *Packet) parseTransport(b []byte) Status {
 		if len(b) < TCPLen {
 			return BadTransportLength
 		}
-		tcp := (*[TCPLen]byte)(b)
-		if n := int(tcp[12]>>4) * 4; n < TCPLen || n > len(b) {
+		tcp := TCP(b)
+		if n := tcp.HeaderLen(); n < TCPLen || n > len(b) {
 			return BadTransportLength
 		}
-		p.SourcePort, p.DestinationPort = binary.BigEndian.Uint16(tcp[0:2]), binary.BigEndian.Uint16(tcp[2:4])
-		p.TCPFlags = tcp[13]
+		p.SourcePort, p.DestinationPort, p.TCPFlags, p.Checksum = tcp.SourcePort(), tcp.DestinationPort(), tcp.Flags(), tcp.Checksum()
 	case UDPProtocol:
 		if len(b) < UDPLen {
 			return BadTransportLength
@@ -167,7 +207,7 @@ func (p *Packet) parseTransport(b []byte) Status {
 		if n := udp.Length(); n < UDPLen || n > len(b) {
 			return BadTransportLength
 		}
-		p.SourcePort, p.DestinationPort = udp.SourcePort(), udp.DestinationPort()
+		p.SourcePort, p.DestinationPort, p.Checksum = udp.SourcePort(), udp.DestinationPort(), udp.Checksum()
 	case ICMPProtocol:
 		if len(b) < ICMPLen {
 			return BadTransportLength
@@ -175,7 +215,7 @@ func (p *Packet) parseTransport(b []byte) Status {
 		if checksum.Sum(b, 0) != 0xffff {
 			return BadICMPChecksum
 		}
-		p.SourcePort, p.DestinationPort = 0, 0
+		p.SourcePort, p.DestinationPort, p.Checksum = 0, 0, ICMP(b).Checksum()
 	default:
 		return UnknownProtocol
 	}

@@ -18,7 +18,7 @@ const link = `02 00 00 00 00 02 02 00 00 00 00 01 `
 
 // tcp, udp are headers from port 40000 to port 80, of 20 and 8 bytes.
 const (
-	tcp = ` 9c 40 00 50 00 00 03 e8 00 00 00 00 50 02 fa f0 00 00 00 00 # SYN, sequence 1000`
+	tcp = ` 9c 40 00 50 00 00 03 e8 00 00 00 00 50 02 fa f0 8f bc 00 00 # SYN, sequence 1000`
 	udp = ` 9c 40 00 50 00 08 00 00`
 )
 
@@ -56,7 +56,7 @@ var wellFormed = []struct {
 			45 00 00 28 00 01 40 00 40 06 b6 12 c0 a8 01 fe c0 a8 01 6e # 40 bytes, ID 1, DF, TTL 64
 			` + tcp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.TCPProtocol, TCPFlags: packet.SYN, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 54},
+			Protocol: packet.TCPProtocol, TCPFlags: packet.SYN, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 54, IPChecksum: 0xb612, Checksum: 0x8fbc},
 	},
 	{
 		name: "TCP with every flag, options and payload",
@@ -66,7 +66,7 @@ var wellFormed = []struct {
 			02 04 05 b4                                                 # MSS 1460
 			61 62 63`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.TCPProtocol, TCPFlags: 0xff, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 61},
+			Protocol: packet.TCPProtocol, TCPFlags: 0xff, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 61, IPChecksum: 0xb60b},
 	},
 	{
 		name: "TCP without any flag",
@@ -74,7 +74,7 @@ var wellFormed = []struct {
 			45 00 00 28 00 01 40 00 40 06 b6 12 c0 a8 01 fe c0 a8 01 6e
 			9c 40 00 50 00 00 03 e8 00 00 00 00 50 00 fa f0 00 00 00 00`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.TCPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 54},
+			Protocol: packet.TCPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 54, IPChecksum: 0xb612},
 	},
 	{
 		name: "TCP behind the most IP options and with the most of its own",
@@ -87,7 +87,7 @@ var wellFormed = []struct {
 			01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01
 			01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 00`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.TCPProtocol, TCPFlags: packet.ACK, TTL: 64, NetworkOffset: 14, TransportOffset: 74, End: 134},
+			Protocol: packet.TCPProtocol, TCPFlags: packet.ACK, TTL: 64, NetworkOffset: 14, TransportOffset: 74, End: 134, IPChecksum: 0x05ad},
 	},
 	{
 		name: "IP options that are nonsense, which are the ends' affair",
@@ -96,15 +96,15 @@ var wellFormed = []struct {
 			07 ff 00 00                                                 # record route of 255 bytes
 			` + udp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 38, End: 46},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 38, End: 46, IPChecksum: 0xad10},
 	},
 	{
 		name: "UDP with payload",
 		frame: link + `08 00
 			45 00 00 1f 00 01 40 00 40 11 b6 10 c0 a8 01 fe c0 a8 01 6e # 31 bytes
-			9c 40 00 50 00 0b 00 00 61 62 63`,
+			9c 40 00 50 00 0b 12 34 61 62 63`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45, IPChecksum: 0xb610, Checksum: 0x1234},
 	},
 	{
 		name: "UDP shorter than its datagram",
@@ -112,7 +112,7 @@ var wellFormed = []struct {
 			45 00 00 1f 00 01 40 00 40 11 b6 10 c0 a8 01 fe c0 a8 01 6e
 			9c 40 00 50 00 08 00 00 61 62 63`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45, IPChecksum: 0xb610},
 	},
 	{
 		name: "an echo request",
@@ -120,7 +120,7 @@ var wellFormed = []struct {
 			45 00 00 1f 00 01 40 00 40 01 b6 20 c0 a8 01 fe c0 a8 01 6e
 			08 00 21 68 12 34 00 01 61 62 63                            # identifier 0x1234, sequence number 1`,
 		want: packet.Packet{Source: source, Destination: destination,
-			Protocol: packet.ICMPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45},
+			Protocol: packet.ICMPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 45, IPChecksum: 0xb620, Checksum: 0x2168},
 	},
 	{
 		name: "padding up to 60 bytes",
@@ -129,7 +129,7 @@ var wellFormed = []struct {
 			` + udp + `
 			a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5`,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42, IPChecksum: 0xb613},
 	},
 	{
 		name: "padding behind ICMP, which its checksum does not cover",
@@ -138,7 +138,7 @@ var wellFormed = []struct {
 			08 00 e5 ca 12 34 00 01
 			a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5 a5`,
 		want: packet.Packet{Source: source, Destination: destination,
-			Protocol: packet.ICMPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42},
+			Protocol: packet.ICMPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42, IPChecksum: 0xb623, Checksum: 0xe5ca},
 	},
 	{
 		name: "a VLAN tag",
@@ -146,7 +146,7 @@ var wellFormed = []struct {
 			45 00 00 1c 00 01 40 00 40 11 b6 13 c0 a8 01 fe c0 a8 01 6e
 			` + udp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, VLAN: true, NetworkOffset: 18, TransportOffset: 38, End: 46},
+			Protocol: packet.UDPProtocol, TTL: 64, VLAN: true, NetworkOffset: 18, TransportOffset: 38, End: 46, IPChecksum: 0xb613},
 	},
 	{
 		name: "QinQ",
@@ -154,7 +154,7 @@ var wellFormed = []struct {
 			45 00 00 1c 00 01 40 00 40 11 b6 13 c0 a8 01 fe c0 a8 01 6e
 			` + udp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, VLAN: true, NetworkOffset: 22, TransportOffset: 42, End: 50},
+			Protocol: packet.UDPProtocol, TTL: 64, VLAN: true, NetworkOffset: 22, TransportOffset: 42, End: 50, IPChecksum: 0xb613},
 	},
 	{
 		name: "TTL 0, which is for the forwarder to refuse",
@@ -162,7 +162,7 @@ var wellFormed = []struct {
 			45 00 00 1c 00 01 40 00 00 11 f6 13 c0 a8 01 fe c0 a8 01 6e
 			` + udp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, NetworkOffset: 14, TransportOffset: 34, End: 42},
+			Protocol: packet.UDPProtocol, NetworkOffset: 14, TransportOffset: 34, End: 42, IPChecksum: 0xf613},
 	},
 	{
 		name: "source and destination the same (LAND), from a class E network",
@@ -170,7 +170,7 @@ var wellFormed = []struct {
 			45 00 00 1c 00 01 40 00 40 11 5a cd f0 00 00 01 f0 00 00 01 # 240.0.0.1
 			` + udp,
 		want: packet.Packet{Source: 0xf0000001, Destination: 0xf0000001, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42, IPChecksum: 0x5acd},
 	},
 	{
 		name: "the reserved (evil) flag, RFC 3514",
@@ -178,7 +178,7 @@ var wellFormed = []struct {
 			45 00 00 1c 00 01 80 00 40 11 76 13 c0 a8 01 fe c0 a8 01 6e
 			` + udp,
 		want: packet.Packet{Source: source, Destination: destination, SourcePort: 40000, DestinationPort: 80,
-			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42},
+			Protocol: packet.UDPProtocol, TTL: 64, NetworkOffset: 14, TransportOffset: 34, End: 42, IPChecksum: 0x7613},
 	},
 }
 
