@@ -111,15 +111,15 @@ func (e *Entry) HalfOpen() bool { return worthOf(e.State, e.Replied()) == halfOp
 func (e *Entry) Evictable() bool { return worthOf(e.State, e.Replied()) != keep }
 
 // Carries reports whether a packet that goes in direction dir belongs to the
-// connection: whether it has this client end, and this server end, which is the
-// virtual one in a request and the real one in a reply. Of an entry that has
-// left the table it says no.
-func (e *Entry) Carries(dir Direction, clientAddr uint32, clientPort uint16, addr uint32, port uint16, protocol uint8) bool {
-	if e.ClientAddr != clientAddr || e.ClientPort != clientPort || e.Protocol != protocol || e.flags&inUse == 0 {
+// connection: a request goes from the client's end to the virtual one, a reply
+// from the real end to the client's. Of an entry that has left the table it says
+// no.
+func (e *Entry) Carries(dir Direction, source uint32, sourcePort uint16, destination uint32, destinationPort uint16, protocol uint8) bool {
+	if e.Protocol != protocol || e.flags&inUse == 0 {
 		return false
 	}
 	if dir == Request {
-		return e.VirtualAddr == addr && e.VirtualPort == port
+		return e.ClientAddr == source && e.ClientPort == sourcePort && e.VirtualAddr == destination && e.VirtualPort == destinationPort
 	}
-	return e.RealAddr == addr && e.RealPort == port
+	return e.RealAddr == source && e.RealPort == sourcePort && e.ClientAddr == destination && e.ClientPort == destinationPort
 }

@@ -16,23 +16,25 @@ type bucket struct {
 
 const (
 	lanes       = 0x0001_0001_0001_0001 // the lowest bit of each 16-bit lane
-	lowBits     = 0x7fff * lanes
-	overflowOne = 1 << 32 // one in the overflow's place
+	overflowOne = 1 << 32               // one in the overflow's place
 )
 
-// zeroLanes sets the lowest bit of each 16-bit lane of x that is zero. Unlike
-// the shorter (x-lanes)&^x it is exact: no carry leaves a lane.
+// zeroLanes sets the highest bit of each 16-bit lane of x that is zero, and
+// perhaps that of a lane above one, where a 1 is taken for a zero because of the
+// carry; a way without it takes two thirds more instructions.
 func zeroLanes(x uint64) uint64 {
-	return ^((x&lowBits + lowBits) | x | lowBits) >> 15
+	return (x - lanes) &^ x & (lanes << 15)
 }
 
 // match returns the slots whose tag is the given one as a set of bits; lane l
-// of word w is bit 16*l+w. match(0) returns the free ones.
+// of word w is bit 16*l+w. match(0) returns the free ones. The lowest bit is
+// right; one above it may be of another tag, which is as rare as two client ends
+// that have the same.
 func (b *bucket) match(tag uint64) uint64 {
 	tag *= lanes
-	return zeroLanes(b.words[0]^tag) |
-		zeroLanes(b.words[1]^tag)<<1 |
-		zeroLanes(b.words[2]^tag)<<2&0x0000_0000_ffff_ffff
+	return zeroLanes(b.words[0]^tag)>>15 |
+		zeroLanes(b.words[1]^tag)>>14 |
+		zeroLanes(b.words[2]^tag)>>13&0x0000_0000_ffff_ffff
 }
 
 // slotOf returns the slot of the lowest bit of a set that match returned.

@@ -174,7 +174,21 @@ var eventOf = func() (events [numFlags]event) {
 	return events
 }()
 
-// next returns the TCP state after a packet with the given flags.
+// afterFlags is transitions by the lower five TCP flags instead of their event,
+// and keeps UDP what it is. It has as many states as four bits have, so that a
+// look-up is one load, of which no index need be checked.
+var afterFlags = func() (after [2][numFlags][1 << 4]State) {
+	for dir := range after {
+		for flags, event := range eventOf {
+			copy(after[dir][flags][:], transitions[dir][event][:])
+			after[dir][flags][UDP] = UDP
+		}
+	}
+	return after
+}()
+
+// next returns the state after a packet with the given flags, which mean nothing
+// to UDP.
 func (s State) next(dir Direction, flags uint8) State {
-	return transitions[dir][eventOf[flags%numFlags]][s]
+	return afterFlags[dir%2][flags%numFlags][s%(1<<4)]
 }

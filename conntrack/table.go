@@ -100,16 +100,16 @@ func (t *Table) FindRequest(h Hash, clientAddr uint32, clientPort uint16, virtua
 // FindReply returns the connection of a reply, or nil. The hash is that of the
 // client end, the packet's destination.
 func (t *Table) FindReply(h Hash, clientAddr uint32, clientPort uint16, realAddr uint32, realPort uint16, protocol uint8) *Entry {
-	return t.find(h, Reply, clientAddr, clientPort, realAddr, realPort, protocol)
+	return t.find(h, Reply, realAddr, realPort, clientAddr, clientPort, protocol)
 }
 
-func (t *Table) find(h Hash, dir Direction, clientAddr uint32, clientPort uint16, addr uint32, port uint16, protocol uint8) *Entry {
+func (t *Table) find(h Hash, dir Direction, source uint32, sourcePort uint16, destination uint32, destinationPort uint16, protocol uint8) *Entry {
 	at := t.home(h)
 	for range t.reach {
 		b := &t.buckets[at]
 		for found := b.match(h.tag()); found != 0; found &= found - 1 {
 			e := &t.entries[b.entries[slotOf(found)]]
-			if e.Carries(dir, clientAddr, clientPort, addr, port, protocol) {
+			if e.Carries(dir, source, sourcePort, destination, destinationPort, protocol) {
 				return e
 			}
 		}
@@ -187,10 +187,7 @@ func (t *Table) Remove(e *Entry) {
 // -1 when it became inactive, and otherwise 0.
 func (t *Table) Observe(e *Entry, dir Direction, tcpFlags uint8, now Ticks) int {
 	e.lastSeen = now
-	state, flags := e.State, e.flags
-	if state != UDP {
-		state = state.next(dir, tcpFlags)
-	}
+	state, flags := e.State.next(dir, tcpFlags), e.flags
 	if dir == Reply {
 		flags |= replied
 	}

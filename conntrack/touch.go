@@ -28,11 +28,11 @@ func (t *Table) Touch(hashes []Hash, likely []*Entry) {
 			touched += homes[i].words[0]
 		}
 		for i, h := range batch {
-			b := homes[i]
-			entries[i] = &t.entries[0]
+			b, n := homes[i], uint32(0)
 			if found := b.match(h.tag()); found != 0 {
-				entries[i] = &t.entries[b.entries[slotOf(found)%slots]]
+				n = b.entries[slotOf(found)]
 			}
+			entries[i] = &t.entries[n]
 		}
 		for _, e := range entries {
 			touched += uint64(e.ClientAddr)

@@ -18,7 +18,7 @@ func (w *worker) handle(i, port int, direction conntrack.Direction) Verdict {
 		return w.icmp(f, p, port)
 	}
 	e := w.likely[i]
-	if !carries(e, p, direction) {
+	if !e.Carries(direction, p.Source, p.SourcePort, p.Destination, p.DestinationPort, p.Protocol) {
 		if e = w.find(w.hashes[i], p, direction); e == nil {
 			return w.miss(f, p, port, direction)
 		}
@@ -27,15 +27,6 @@ func (w *worker) handle(i, port int, direction conntrack.Direction) Verdict {
 		return w.open(f, p, port, e)
 	}
 	return w.forward(f, p, port, e, direction)
-}
-
-// carries reports whether a packet belongs to a connection, taking its client
-// for the source of a request or the destination of a reply.
-func carries(e *conntrack.Entry, p *packet.Packet, direction conntrack.Direction) bool {
-	if direction == conntrack.Request {
-		return e.Carries(direction, p.Source, p.SourcePort, p.Destination, p.DestinationPort, p.Protocol)
-	}
-	return e.Carries(direction, p.Destination, p.DestinationPort, p.Source, p.SourcePort, p.Protocol)
 }
 
 // find looks a packet's connection up, taking its client for the source of a
@@ -59,7 +50,10 @@ func reopens(e *conntrack.Entry, p *packet.Packet) bool {
 // miss goes on with a packet that belongs to no connection when its direction
 // is taken from the port it came by. With one NIC, or a client behind the
 // realservers' NIC, it may be of the other direction; and after a change of
-// services another worker may own it.
+// services another worker may own it. Few packets come here, so it is not to
+// fill handle's registers (see transmit).
+//
+//go:noinline
 func (w *worker) miss(f *packet.Frame, p *packet.Packet, port int, tried conntrack.Direction) Verdict {
 	direction, client, clientPort := conntrack.Reply, p.Destination, p.DestinationPort
 	if w.snapshot.Virtual(p.Destination) {
@@ -120,6 +114,13 @@ func segmentOf(f *packet.Frame, p *packet.Packet) conntrack.Segment {
 }
 
 // transmit counts a packet of a connection and puts it on its way.
+//
+// Where the profile says so, the compiler copies a function into its caller, but
+// what is called in the copy stays a call. So what each packet passes is kept
+// apart in a few functions (stage, handle, forward and transmit) that have
+// all they call in them, and this one is not copied into forward.
+//
+//go:noinline
 func (w *worker) transmit(f *packet.Frame, p *packet.Packet, e *conntrack.Entry, direction conntrack.Direction) Verdict {
 	rs := &w.realservers[e.Dest]
 	rs.tally(p, direction)

@@ -41,7 +41,7 @@ func (r *Repeater) Stats() packet.ReceiverStats { return r.stats }
 // forgets them, without allocating. The zero value is ready to use.
 type Discarder struct {
 	heads     [discardSlots][packet.HeadLen]byte
-	next      int
+	next      uint32
 	committed uint64
 	stats     packet.SenderStats
 }
