@@ -156,17 +156,34 @@ func TestANeighbourThatDoesNotAnswer(t *testing.T) {
 		delete(d.mute, n.Addr)
 		d.mu.Unlock()
 		d.advance(2 * time.Second)
-		d.clientSends(syn(client+cport, vip+":80", fromVIP)) // makes the director ask again
-		d.settle()
-		eventually(t, func() string {
-			d.clientSends(syn(client+cport, vip+":80", fromVIP))
-			d.settle()
-			if d.verdicts()[dataplane.ForwardedRequest] == 0 {
-				return fmt.Sprintf("nothing was forwarded: %v", d.verdicts())
-			}
-			return ""
-		})
+		d.clientSends(syn(client+cport, vip+":80", fromVIP)) // makes the director ask again, and waits
+		packettest.Check(t, d.toRealservers(1)[0], packettest.Destination(rip1+":8000"), packettest.MACs(dipMAC, macOf(n.Addr)))
 	})
+}
+
+// A neighbour that has failed does not fill the queue again each time that it
+// is asked for.
+func TestOneFrameWaitsForANeighbourThatIsAskedAgain(t *testing.T) {
+	d := start(t, http, muted(rip1))
+	d.clientSends(syn(client+cport, vip+":80", fromVIP))
+	d.expectVerdict(dataplane.Queued, 1)
+	n := dataplane.Neighbour{Port: dataplane.DIPPort, Addr: packettest.Addr(rip1)}
+	for i := range uint64(2) {
+		if err := d.SetNeighbour(context.Background(), n, packet.MAC{}, false); err != nil {
+			t.Fatal(err)
+		}
+		d.advance(2 * time.Second)
+		for range 3 {
+			d.clientSends(syn(client+cport, vip+":80", fromVIP))
+		}
+		d.settle()
+		got := d.verdicts()
+		if got[dataplane.Queued] != 2+i || got[dataplane.NeighbourFailed] != 2*(i+1) {
+			t.Errorf("question %d: %d frames were queued and %d refused in all, want %d and %d",
+				i, got[dataplane.Queued], got[dataplane.NeighbourFailed], 2+i, 2*(i+1))
+		}
+	}
+	d.sentNothing()
 }
 
 func TestANeighboursNewLinkAddressIsUsed(t *testing.T) {

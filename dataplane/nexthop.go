@@ -34,6 +34,7 @@ const (
 	unresolved hopState = iota
 	resolved
 	failed
+	askedAgain // failed, and asked for anew
 )
 
 // hops are the neighbours a worker has sent to. A connection and a realserver
@@ -81,8 +82,11 @@ func (w *worker) hopOf(rs *realserver, e *conntrack.Entry, direction conntrack.D
 // ask keeps the resolver's interest in a hop alive.
 func (w *worker) ask(h *hop) {
 	h.nextAsk = w.now + askSoon
-	if h.state == resolved {
+	switch h.state {
+	case resolved:
 		h.nextAsk = w.now + askAgain
+	case failed:
+		h.state = askedAgain
 	}
 	w.hops.resolver.Resolve(h.Neighbour)
 }

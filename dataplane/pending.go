@@ -50,10 +50,13 @@ func newPending() pending {
 }
 
 // await rewrites a frame and keeps it until its next hop is resolved, unless
-// that has failed.
+// that has failed. One that has failed is asked for anew from time to time.
 func (w *worker) await(h *hop, f *packet.Frame, p *packet.Packet, e *conntrack.Entry, direction conntrack.Direction) Verdict {
 	q := &w.pending
-	if h.state == failed {
+	// The packet for which a failed neighbour is asked anew waits for the
+	// answer. It is a SYN sent again, or a keepalive: its sender would else wait
+	// several times as long for its next try, though the neighbour is back.
+	if h.state == failed || h.state == askedAgain && h.waiting > 0 {
 		return NeighbourFailed
 	}
 	if len(f.Data) > pendingFrameLen || h.waiting >= maxPendingEach || len(q.free) == 0 {
