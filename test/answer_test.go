@@ -21,8 +21,12 @@ func TestTracerouteFromTheClientShowsTheDirectorAndTheVIP(t *testing.T) {
 	d := labtest.StartDirector(t, top, labtest.Start{Config: top.Config(web(top, "rr"))})
 	out := labtest.Run(t, top.Client, "traceroute", "-n", "-T", "-p", "80", "-q", "1", "-w", "5", "192.168.1.110")
 	sameHops(t, out, "192.168.1.9", "192.168.1.110")
-	if status(t, d).Packets["time_exceeded"] == 0 {
+	packets := status(t, d).Packets
+	if packets["time_exceeded"] == 0 {
 		t.Error("no time exceeded was counted")
+	}
+	if t.Failed() {
+		t.Logf("what became of the probes: %v", packets)
 	}
 }
 
