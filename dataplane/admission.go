@@ -5,7 +5,10 @@ package dataplane
 // of what arrives are new connections, and there was no moment without work, it
 // admits only so many of clients that are not known to be real as leave such
 // moments, and tries slowly for more. A crowded ring alone says little: it is
-// that after each time the worker had to wait for its processor.
+// that after each time the worker had to wait for its processor. And where
+// nothing has come for a second but new connections, nobody is to be protected
+// from them: then all are opened that the worker finds the time for, a tenth
+// more.
 //
 // To pass over a SYN costs a small part of what it costs to forward it, so that
 // established connections and known clients go on undisturbed. The client behind
@@ -21,6 +24,7 @@ type admission struct {
 	limit   int64 // connections of unknown clients a second
 	credit  int64 // of these, in this interval
 	calm    int   // intervals in a row in which nothing was passed over
+	others  int64 // ns; when something else than new connections came
 
 	evicting int64  // ns; when half-open connections last made way
 	evicted  uint64 // how many had by then
@@ -38,6 +42,7 @@ const (
 	admissionInterval = int64(20 * 1e6) // ns, several time slices of the kernel's scheduler
 	admissionCalm     = 50              // intervals until the limit ends
 	admissionLeast    = 1000            // connections a second that are always admitted
+	admissionOthers   = int64(1e9)      // ns that something else is waited for
 )
 
 // A FloodStage is what a worker does about more new connections than it has
@@ -103,8 +108,13 @@ func (a *admission) review(now int64, evicted uint64) {
 	if evicted != a.evicted {
 		a.evicted, a.evicting = evicted, now
 	}
+	if a.frames > a.opened {
+		a.others = now
+	}
 	overloaded := a.crowded && !a.idle
 	switch {
+	case now-a.others >= admissionOthers:
+		a.limited = false
 	case !a.limited:
 		if overloaded && a.opened > a.frames/2 {
 			a.limited, a.calm = true, 0

@@ -10,15 +10,15 @@ import (
 	"lvsnat/dataplane/packettest"
 )
 
-// interval lets an admission see one interval of a flood and returns how many
-// connections of it were admitted.
-func interval(a *admission, now *int64, crowded bool, flood int) (admitted int) {
+// interval lets an admission see one interval of a flood, and other frames, and
+// returns how many connections of it were admitted.
+func interval(a *admission, now *int64, crowded bool, flood, others int) (admitted int) {
 	for range flood {
 		if a.admit(packettest.Addr("11.0.0.1")) {
 			admitted++
 		}
 	}
-	a.received(flood, crowded)
+	a.received(flood+others, crowded)
 	*now += admissionInterval
 	a.review(*now, 0)
 	return admitted
@@ -31,35 +31,35 @@ func TestAdmissionFollowsTheRing(t *testing.T) {
 	now := int64(time.Hour)
 	a.review(now, 0)
 
-	if got := interval(a, &now, false, 5000); got != 5000 || a.limited {
+	if got := interval(a, &now, false, 5000, 1); got != 5000 || a.limited {
 		t.Fatalf("a worker that keeps up admits %d of 5000, limited: %v", got, a.limited)
 	}
-	interval(a, &now, true, 5000)
+	interval(a, &now, true, 5000, 1)
 	if a.stage(now) != FloodShedding {
 		t.Fatal("a crowded ring full of new connections sets no limit")
 	}
-	interval(a, &now, true, 5000)
+	interval(a, &now, true, 5000, 1)
 	before := 5000
 	for range 5 {
-		got := interval(a, &now, true, 5000)
+		got := interval(a, &now, true, 5000, 1)
 		if got >= before || got == 0 {
 			t.Errorf("%d are admitted after %d, though the ring is crowded still", got, before)
 		}
 		before = got
 	}
 	for range 100 {
-		interval(a, &now, true, 5000)
+		interval(a, &now, true, 5000, 1)
 	}
-	if want := int(admissionLeast * admissionInterval / 1e9); interval(a, &now, true, 5000) != want {
+	if want := int(admissionLeast * admissionInterval / 1e9); interval(a, &now, true, 5000, 1) != want {
 		t.Errorf("the limit does not stop falling at %d", want)
 	}
 	if !a.admit(friend) {
 		t.Error("a known client is passed over")
 	}
 	for range 200 {
-		interval(a, &now, false, 5000)
+		interval(a, &now, false, 5000, 1)
 	}
-	if got := interval(a, &now, false, 5000); got != 5000 || a.stage(now) != FloodNone {
+	if got := interval(a, &now, false, 5000, 1); got != 5000 || a.stage(now) != FloodNone {
 		t.Errorf("two seconds with room in the ring: %d of 5000 are admitted, in stage %v", got, a.stage(now))
 	}
 }
@@ -68,9 +68,33 @@ func TestAWorkerThatWasOnlyLateSetsNoLimit(t *testing.T) {
 	a := &admission{clients: newClients(1, 0)}
 	now := int64(0)
 	a.rested()
-	interval(a, &now, true, 5000)
+	interval(a, &now, true, 5000, 1)
 	if a.limited {
 		t.Error("new connections are limited, though the worker had time")
+	}
+}
+
+func TestWithNobodyToProtectThereIsNoLimit(t *testing.T) {
+	a := &admission{clients: newClients(1, 0)}
+	now := int64(time.Hour)
+	for range 10 {
+		interval(a, &now, true, 5000, 0)
+	}
+	if a.limited {
+		t.Error("new connections are limited, but nothing else has come")
+	}
+	interval(a, &now, true, 5000, 1)
+	if !a.limited {
+		t.Error("new connections are not limited, though something else has come")
+	}
+	for range admissionOthers/admissionInterval - 1 {
+		interval(a, &now, true, 5000, 0)
+	}
+	if !a.limited {
+		t.Error("the limit ends before a second has passed")
+	}
+	if interval(a, &now, true, 5000, 0); a.limited {
+		t.Error("new connections are limited, a second after the last other frame")
 	}
 }
 
@@ -140,6 +164,7 @@ func take(w *worker, port int, frame packet.Frame) Verdict {
 	if port == DIPPort {
 		direction = conntrack.Reply
 	}
+	w.admission.received(1, false)
 	w.frames[0] = frame
 	w.stage(1, direction)
 	defer w.flush()
@@ -176,6 +201,7 @@ func TestInAFloodThatIsTooMuchKnownClientsAreAdmitted(t *testing.T) {
 	w.ports[VIPPort].Receiver = crowdedFlows{packettest.NewFlows(segment(packettest.SYN), 1<<20, false)}
 	for range 3000 {
 		clock.ns += 20_000
+		take(w, VIPPort, packettest.TCP("192.168.1.254:1000", "192.168.1.110:80", packettest.ACK))
 		w.turn()
 	}
 	if s := w.stats(); s.Verdicts[Shed] == 0 || s.Flood != FloodShedding || s.Admitted == 0 {
