@@ -64,8 +64,8 @@ type worker struct {
 	sleeping atomic.Bool
 
 	// For whoever is not the thread.
-	forwarded atomic.Uint64 // packets
-	crowded   atomic.Uint64 // batches from crowded rings
+	requests, replies atomic.Uint64 // forwarded
+	crowded           atomic.Uint64 // batches from crowded rings
 }
 
 // staged is what the first pass over a batch finds in a frame.
@@ -113,7 +113,8 @@ func (w *worker) turn() bool {
 	for _, box := range w.inboxes {
 		frames += w.takeOver(box)
 	}
-	w.forwarded.Store(w.verdicts[ForwardedRequest] + w.verdicts[ForwardedReply])
+	w.requests.Store(w.verdicts[ForwardedRequest])
+	w.replies.Store(w.verdicts[ForwardedReply])
 	busy := w.expire() || frames > 0
 	if !busy {
 		w.admission.rested()
