@@ -190,6 +190,11 @@ func TestARealserversServicePortMayBeReachedDirectly(t *testing.T) {
 					t.Errorf("%s:7 answered %q, want %q", rip, got, want)
 				}
 			}
+			for _, rs := range top.Realservers {
+				labtest.Eventually(t, "no more is said directly to "+rs.Name, func() bool {
+					return labtest.Run(t, rs, "ss", "-Htn", "state", "connected", "exclude", "time-wait") == ""
+				})
+			}
 			if !carries(t, top) {
 				t.Error("what goes through the director is no longer clean")
 			}
