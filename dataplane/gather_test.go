@@ -139,3 +139,44 @@ func TestTrialsAreRare(t *testing.T) {
 		t.Errorf("for %v of an hour one thread carried both workers", worse)
 	}
 }
+
+// A thread that is waiting for a worker of its group when the groups change
+// goes on with its own.
+func TestGroupsMayChangeBeforeAllAreThere(t *testing.T) {
+	workers, _ := pipelines(t, 2, 1000)
+	d := workers[0].plane
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = d.Run(ctx)
+	}()
+	defer func() { cancel(); <-ended }()
+
+	started := func() bool {
+		m := &workers[1].mailbox
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.stage == running
+	}
+	for !started() {
+		time.Sleep(time.Millisecond)
+	}
+
+	busy, release := make(chan struct{}), make(chan struct{})
+	go workers[1].do(ctx, func(*worker) { close(busy); <-release })
+	defer close(release)
+	<-busy
+	d.setGroups(2)
+	answers := func(patience time.Duration) bool {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		return workers[0].do(ctx, func(*worker) {}) == nil
+	}
+	for answers(10 * time.Millisecond) {
+	}
+	d.setGroups(1)
+	if !answers(10 * time.Second) {
+		t.Error("the first worker is carried by nobody")
+	}
+}

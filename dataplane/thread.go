@@ -22,7 +22,7 @@ type thread struct {
 
 	group   int       // the size of the groups when it last looked
 	workers []*worker // those that it carries, its own first; none: it rests
-	bell    bell      // it rests until that is rung
+	bell    bell      // it rests until that is rung, or a worker is put down
 
 	began  int64        // ns; the last turn
 	loaded bool         // there was something to do in it
@@ -53,7 +53,7 @@ func (t *thread) run(ctx context.Context) {
 	defer t.putDown()
 	for ctx.Err() == nil {
 		if t.group != t.plane.groups() {
-			t.regroup()
+			t.regroup(ctx)
 		}
 		if len(t.workers) == 0 {
 			t.rest(ctx)
@@ -63,9 +63,10 @@ func (t *thread) run(ctx context.Context) {
 	}
 }
 
-// regroup takes up the workers of the thread's group. The threads that carried
-// them put them down when they come here.
-func (t *thread) regroup() {
+// regroup takes up the workers of the thread's group, which the threads that
+// carry them put down when they come here. That takes its time, as what they do
+// does, and the groups may be others again before.
+func (t *thread) regroup(ctx context.Context) {
 	t.putDown()
 	t.group = t.plane.groups()
 	if t.id%t.group != 0 {
@@ -73,17 +74,27 @@ func (t *thread) regroup() {
 	}
 	all := t.plane.workers
 	for _, w := range all[t.id:min(t.id+t.group, len(all))] {
-		w.carried.Lock()
+		for !w.carried.CompareAndSwap(false, true) {
+			if ctx.Err() != nil || t.group != t.plane.groups() {
+				t.putDown()
+				return
+			}
+			t.bell.Wait(longestRest)
+		}
 		t.workers = append(t.workers, w)
 	}
 }
 
-// putDown leaves the workers to other threads.
+// putDown leaves the workers to other threads, and tells them.
 func (t *thread) putDown() {
+	if len(t.workers) == 0 {
+		return
+	}
 	for _, w := range t.workers {
-		w.carried.Unlock()
+		w.carried.Store(false)
 	}
 	t.workers, t.loaded = t.workers[:0], false
+	t.plane.ring()
 }
 
 // turn does once all there is to do for the workers and reports whether there
@@ -165,6 +176,11 @@ func (d *Dataplane) rouse() {
 	for _, w := range d.workers {
 		w.wake()
 	}
+	d.ring()
+}
+
+// ring ends the rest of all threads.
+func (d *Dataplane) ring() {
 	for _, t := range d.threads {
 		t.bell.Wake()
 	}

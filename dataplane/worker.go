@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"lvsnat/conntrack"
@@ -58,7 +57,7 @@ type worker struct {
 	alone   conntrack.Entry // of a packet that is translated without a connection
 	expired conntrack.Ticks // up to when timers were looked at
 
-	carried  sync.Mutex             // held by the thread that carries the worker
+	carried  atomic.Bool            // some thread has taken the worker up
 	waiters  []Waiter               // for groups of 1, 2, 4... workers that begin with this one
 	waiter   atomic.Pointer[Waiter] // the one that its thread sleeps on, while sleeping
 	sleeping atomic.Bool
