@@ -50,7 +50,7 @@ type gatherer struct {
 	plane *Dataplane
 	pause func(ctx context.Context, d time.Duration)
 
-	last    reading
+	last    work
 	hold    time.Duration
 	next    int64   // ns; when another trial may be
 	rate    float64 // packets a second at the last trial
@@ -86,14 +86,14 @@ func (g *gatherer) look(ctx context.Context) {
 	g.last = now
 	size := g.plane.groups()
 	if load.crowded > 0 {
-		g.crowded = now.at
+		g.crowded = now.ns
 	}
 	switch {
-	case size > 1 && (load.replies > 0 || load.rate() < g.rate/2 || now.at-g.crowded >= int64(calmAfter)):
+	case size > 1 && (load.replies > 0 || load.rate() < g.rate/2 || now.ns-g.crowded >= int64(calmAfter)):
 		// This is another load.
 		g.plane.setGroups(1)
-		g.hold, g.next = firstHold, now.at
-	case load.replies > 0 || load.crowded == 0 || now.at < g.next:
+		g.hold, g.next = firstHold, now.ns
+	case load.replies > 0 || load.crowded == 0 || now.ns < g.next:
 	case size < len(g.plane.workers) && load.share(g.plane.threadsOf(2*size)) <= possible:
 		g.try(ctx, size, size, 2*size)
 	case size > 1:
@@ -103,13 +103,13 @@ func (g *gatherer) look(ctx context.Context) {
 
 // try has groups of two sizes take turns, and leaves the better one in force.
 func (g *gatherer) try(ctx context.Context, present, small, large int) {
-	var some, many span
+	var some, many float64
 	for range trialPairs {
-		some.add(g.measure(ctx, small))
-		many.add(g.measure(ctx, large))
+		some += g.measure(ctx, small) / trialPairs
+		many += g.measure(ctx, large) / trialPairs
 	}
 	better := small
-	if many.rate() > asGood*some.rate() {
+	if many > asGood*some {
 		better = large
 	}
 	g.hold = min(2*g.hold, lastHold)
@@ -117,69 +117,54 @@ func (g *gatherer) try(ctx context.Context, present, small, large int) {
 		g.hold = firstHold
 	}
 	g.plane.setGroups(better)
-	g.rate = max(some.rate(), many.rate())
+	g.rate = max(some, many)
 	g.last = g.plane.read()
-	g.next = g.last.at + int64(g.hold)
+	g.next = g.last.ns + int64(g.hold)
 }
 
-// measure lets groups of a size have their turn.
-func (g *gatherer) measure(ctx context.Context, size int) span {
+// measure lets groups of a size have their turn and returns how many packets a
+// second they forwarded.
+func (g *gatherer) measure(ctx context.Context, size int) float64 {
 	g.plane.setGroups(size)
 	g.pause(ctx, trialSettle)
 	begin := g.plane.read()
 	g.pause(ctx, trialWindow-trialSettle)
-	return g.plane.read().since(begin)
+	return g.plane.read().since(begin).rate()
 }
 
-// A reading is what has been done since the start.
-type reading struct {
-	at        int64  // ns
+// work is what has been done since the start, or between two readings.
+type work struct {
+	ns        int64  // on the clock, or between
 	forwarded uint64 // packets
 	replies   uint64 // of these
 	busy      int64  // ns, of all threads together
 	crowded   uint64 // batches from crowded rings
 }
 
-// read takes a reading. It asks nobody, so that it costs the packet path
-// nothing.
-func (d *Dataplane) read() reading {
-	r := reading{at: d.now()}
+// read is the work since the start. It asks nobody, so that it costs the packet
+// path nothing.
+func (d *Dataplane) read() work {
+	all := work{ns: d.now()}
 	for i, w := range d.workers {
-		r.forwarded += w.requests.Load() + w.replies.Load()
-		r.replies += w.replies.Load()
-		r.busy += d.threads[i].busy.Load()
-		r.crowded += w.crowded.Load()
+		requests, replies := w.requests.Load(), w.replies.Load()
+		all.forwarded += requests + replies
+		all.replies += replies
+		all.busy += d.threads[i].busy.Load()
+		all.crowded += w.crowded.Load()
 	}
-	return r
+	return all
 }
 
-// A span is what was done in a time.
-type span struct {
-	elapsed   int64 // ns
-	forwarded uint64
-	replies   uint64
-	busy      int64
-	crowded   uint64
-}
-
-func (r reading) since(o reading) span {
-	return span{r.at - o.at, r.forwarded - o.forwarded, r.replies - o.replies, r.busy - o.busy, r.crowded - o.crowded}
-}
-
-func (s *span) add(o span) {
-	s.elapsed += o.elapsed
-	s.forwarded += o.forwarded
-	s.replies += o.replies
-	s.busy += o.busy
-	s.crowded += o.crowded
+func (w work) since(o work) work {
+	return work{w.ns - o.ns, w.forwarded - o.forwarded, w.replies - o.replies, w.busy - o.busy, w.crowded - o.crowded}
 }
 
 // rate is packets a second.
-func (s span) rate() float64 {
-	return float64(s.forwarded) * 1e9 / float64(max(1, s.elapsed))
+func (w work) rate() float64 {
+	return float64(w.forwarded) * 1e9 / float64(max(1, w.ns))
 }
 
 // share is for which part of their time so many threads would have been busy.
-func (s span) share(threads int) float64 {
-	return float64(s.busy) / float64(max(1, s.elapsed)) / float64(threads)
+func (w work) share(threads int) float64 {
+	return float64(w.busy) / float64(max(1, w.ns)) / float64(threads)
 }

@@ -79,7 +79,7 @@ func (t *thread) regroup(ctx context.Context) {
 				t.putDown()
 				return
 			}
-			t.bell.Wait(longestRest)
+			<-t.bell
 		}
 		t.workers = append(t.workers, w)
 	}
@@ -150,13 +150,9 @@ func (t *thread) wanted(ctx context.Context) bool {
 // rest waits until the groups change.
 func (t *thread) rest(ctx context.Context) {
 	for ctx.Err() == nil && t.group == t.plane.groups() {
-		t.bell.Wait(longestRest)
+		<-t.bell
 	}
 }
-
-// longestRest is only there for the interface's sake: the bell is rung whenever
-// a thread is to go on.
-const longestRest = time.Hour
 
 // groups is the size of the groups in force.
 func (d *Dataplane) groups() int { return int(d.group.Load()) }
