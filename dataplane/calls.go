@@ -61,7 +61,7 @@ func (w *worker) do(ctx context.Context, f func(*worker)) error {
 	}
 }
 
-// begin hands the worker over to the goroutine that runs it.
+// begin leaves the worker to the threads, one of which carries it.
 func (m *mailbox) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,8 +15,9 @@
 //  8. rewrite.go   there the addresses, a port, TTL and checksums change
 //  9. worker.go    the batch is flushed, then the received frames released
 //
-// Beside this way, in files of their own: what becomes of a flood of new
-// connections (admission.go, clients.go), answers the director gives itself
+// Beside this way, in files of their own: which thread carries which workers
+// (thread.go, gather.go), what becomes of a flood of new connections
+// (admission.go, clients.go), answers the director gives itself
 // (answer.go), frames that wait for a neighbour (pending.go), frames that
 // belong to another worker (handover.go), datagrams that are translated without
 // a connection (onepacket.go).
@@ -26,7 +27,7 @@
 // # Who touches what
 //
 // A worker owns its connection table, its next hops, its counters and its
-// ports; nobody else reads or writes them. Whoever wants something from a
+// ports; nobody but the thread that carries it reads or writes them. Whoever wants something from a
 // worker gives it a function to run between two batches (calls.go). What all
 // workers share is a [scheduler.Set] and the network, both immutable snapshots
 // loaded once a batch, and the counts of connections of each realserver.

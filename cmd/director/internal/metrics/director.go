@@ -17,7 +17,7 @@ var (
 	limit       = desc("director_connections_limit", "Entries the connection table has room for.")
 	evicted     = desc("director_connections_evicted_total", "Half-open or closing connections that made way for new ones.")
 
-	threads = desc("director_threads", "Threads that carry the workers: one each, or fewer while that forwards more because other programs or interrupts need the processors, too.")
+	threads = desc("director_threads", "Threads that carry the workers: one each, or fewer while nothing is answered, as in a flood, and these forward as much or more.")
 
 	floodStage    = desc("director_flood_stage", "Which stage of the defence against floods of new connections is in force: evicting means that the table is full and half-open connections make way, shedding that the receive ring is crowded and only some connections of unknown clients are admitted.", "stage", "worker")
 	floodAdmitted = desc("director_flood_admitted_per_second", "Connections of unknown clients that are admitted in the stage shedding.", "worker")
